@@ -1,0 +1,81 @@
+"""Columns of numbers and text in one `.npz` file, without pickle.
+
+Text is kept as one UTF-8 blob and its offsets: numpy's own string arrays would pad every title to the longest one.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rankserve_training.artifact.errors import ArtifactError
+
+Columns = dict[str, npt.NDArray[np.generic]]
+
+
+def pack_strings(name: str, strings: Sequence[str]) -> Columns:
+    """The columns `NAME.utf8` (uint8[bytes]) and `NAME.offsets` (int64[n + 1]) that hold n strings."""
+    encoded = [string.encode() for string in strings]
+    return {
+        f"{name}.utf8": np.frombuffer(b"".join(encoded), np.uint8),
+        f"{name}.offsets": offsets_of([len(string) for string in encoded]),
+    }
+
+
+def unpack_strings(name: str, columns: Mapping[str, npt.NDArray[np.generic]]) -> list[str]:
+    """The strings that `pack_strings` packed under `name`."""
+    blob = columns[f"{name}.utf8"].tobytes()
+    offsets = columns[f"{name}.offsets"].tolist()
+    return [blob[start:end].decode() for start, end in pairwise(offsets)]
+
+
+def offsets_of(lengths: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where each of n runs of these lengths starts, and where the last one ends: int64[n + 1]."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def check_offsets(name: str, offsets: npt.NDArray[np.generic], count: int, total: int) -> None:
+    """Refuses offsets that do not split `total` entries into `count` runs.
+
+    Raises:
+        ArtifactError: naming the column.
+    """
+    if (
+        offsets.dtype != np.int64
+        or offsets.shape != (count + 1,)
+        or offsets[0] != 0
+        or offsets[-1] != total
+        or (np.diff(offsets) < 0).any()
+    ):
+        raise ArtifactError(f"column {name!r} should be {count + 1} ascending offsets from 0 to {total}")
+
+
+def write_columns(path: Path, columns: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    """Writes the columns as an uncompressed `.npz`, equal bytes for equal columns."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, column in columns.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(column), allow_pickle=False)
+            # A fixed time stamp, so that the hash of a file says something about its content only.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue())
+
+
+def read_columns(path: Path, names: Sequence[str]) -> Columns:
+    """Reads the named columns.
+
+    Raises:
+        ArtifactError: where the file is not such an archive or lacks a column.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names}
+    except KeyError as error:
+        raise ArtifactError(f"{path}: column {error.args[0]!r} is missing") from error
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path} is not a readable .npz file: {error}") from error

@@ -1,0 +1,195 @@
+"""`manifest.json`: what a version is, and how to know that it is whole."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from rankserve_training.artifact.errors import ArtifactError
+
+FORMAT_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.keras"
+CATALOG_FILE = "catalog.npz"
+USERS_FILE = "users.npz"
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class FileEntry(msgspec.Struct, frozen=True):
+    """How to recognise a file.
+
+    Attributes:
+        size: in bytes.
+        sha256: hexadecimal.
+    """
+
+    size: Count
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class IdRange(msgspec.Struct, frozen=True):
+    """How many ids there are, and between which bounds (0 and 0 where there is none)."""
+
+    count: Count
+    minimum: Count
+    maximum: Count
+
+
+class ScaleEntry(msgspec.Struct, frozen=True):
+    """The lowest and highest rating, such as 1 and 5."""
+
+    minimum: float
+    maximum: float
+
+    @property
+    def span(self) -> float:
+        """The highest less the lowest rating."""
+        return self.maximum - self.minimum
+
+
+class DatasetEntry(msgspec.Struct, frozen=True):
+    """What the model was trained on.
+
+    Attributes:
+        name: such as `movielens/100k`, or the name of the rating file.
+        fingerprint: SHA-256 over the ratings (see `Ratings.fingerprint`), a separate test file not included.
+        rating_count: how many ratings, held-out rows included.
+    """
+
+    name: str
+    fingerprint: str
+    rating_count: Positive
+
+
+class SplitEntry(msgspec.Struct, frozen=True):
+    """Which rows were held out.
+
+    Attributes:
+        method: `random`: rows shuffled with `seed`, the last `test_count` of them held out; `file`: the test rows
+            came in a file of their own.
+        seed: of the shuffle; 0 for `file`.
+        train_count: rows trained on.
+        test_count: rows held out.
+    """
+
+    method: str
+    seed: int
+    train_count: Positive
+    test_count: Count
+
+
+class TrainingEntry(msgspec.Struct, frozen=True):
+    """How the model was trained: what `rankserve train` was asked for.
+
+    Attributes:
+        preset: the name of the recipe.
+        architecture: which of the forms in `rankserve_training.model` the Keras model has.
+        seed: of the initial weights.
+        epochs: passes over the training rows.
+        seconds: how long it took.
+    """
+
+    preset: str
+    architecture: str
+    seed: int
+    epochs: Positive
+    seconds: float
+
+
+class GoldenRequest(msgspec.Struct, frozen=True):
+    """A request with the scores that the trained Keras model gave; a server replays it before it serves the version.
+
+    Attributes:
+        user_id: known or not.
+        candidate_ids: k ids, known or not.
+        scores: k predicted ratings, in the order of the candidates.
+    """
+
+    user_id: int
+    candidate_ids: list[int]
+    scores: list[float]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole manifest.
+
+    Attributes:
+        format_version: of the artifact's own layout; a reader refuses one that it does not know.
+        name: of the model.
+        version: 1 or more; also the name of the directory.
+        created: RFC 3339, UTC.
+        training: how it was trained.
+        dataset: on what.
+        split: which of its rows were held out.
+        rating_scale: the scale of ratings and scores.
+        users: the range of the user ids.
+        items: the range of the item ids.
+        metrics: figures by name, such as `test_rmse`, on the rating scale.
+        library_versions: by distribution.
+        files: every other file of the directory, by name.
+        golden_requests: to be replayed before the version may serve.
+    """
+
+    format_version: int
+    name: str
+    version: Positive
+    created: str
+    training: TrainingEntry
+    dataset: DatasetEntry
+    split: SplitEntry
+    rating_scale: ScaleEntry
+    users: IdRange
+    items: IdRange
+    metrics: dict[str, float]
+    library_versions: dict[str, str]
+    files: dict[str, FileEntry]
+    golden_requests: list[GoldenRequest]
+
+    def encode(self) -> bytes:
+        """The manifest as indented JSON with a final line end."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+class _FormatOnly(msgspec.Struct):
+    format_version: int
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads and checks `manifest.json`.
+
+    Raises:
+        ArtifactError: where it is missing, of an unknown format, or a field is missing or out of range.
+    """
+    try:
+        content = path.read_bytes()
+        format_version = msgspec.json.decode(content, type=_FormatOnly).format_version
+        if format_version != FORMAT_VERSION:
+            raise ArtifactError(
+                f"{path}: format version {format_version} is not one that this rankserve reads ({FORMAT_VERSION}); "
+                "upgrade rankserve or train again"
+            )
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} does not exist: not a complete model version") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+    _check(path, manifest)
+    return manifest
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    """What the types alone do not say."""
+    scale = manifest.rating_scale
+    if not (math.isfinite(scale.span) and scale.span > 0):
+        raise ArtifactError(f"{path}: rating_scale should run upwards, got {scale.minimum} to {scale.maximum}")
+    missing = {MODEL_FILE, CATALOG_FILE, USERS_FILE} - manifest.files.keys()
+    if missing:
+        raise ArtifactError(f"{path}: no entry for {', '.join(sorted(missing))}")
+    if not manifest.golden_requests:
+        raise ArtifactError(f"{path}: golden_requests is empty, so nothing could be checked before serving")
+    for golden in manifest.golden_requests:
+        if not golden.candidate_ids or len(golden.candidate_ids) != len(golden.scores):
+            raise ArtifactError(f"{path}: a golden request should have one score for each candidate, and at least one")

@@ -1,0 +1,136 @@
+"""Publishing a version: written beside, made durable, then renamed into its place.
+
+So a version is either whole or not there, whenever the writer dies.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from rankserve_training.artifact.manifest import MANIFEST_FILE, FileEntry, Manifest
+from rankserve_training.artifact.versions import check_name, list_versions
+
+_UNFINISHED = ".publishing-"
+
+
+def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], manifest: Manifest) -> Path:
+    """Publishes the next free version of a model; safe beside other publishers of the same model.
+
+    Args:
+        models_dir: where models live; made if it does not exist.
+        name: of the model.
+        write_files: writes every file but the manifest into the directory that it is given.
+        manifest: its `version` and `files` are filled in here.
+
+    Returns:
+        MODELS_DIR/NAME/VERSION.
+
+    Raises:
+        ArtifactError: where the name is not usable.
+        OSError: where the disk does not take it; nothing is then left behind.
+    """
+    check_name(name)
+    model_dir = models_dir / name
+    model_dir.mkdir(parents=True, exist_ok=True)
+    with _scratch_directory(model_dir) as scratch:
+        write_files(scratch)
+        files = {path.name: _durable_entry(path) for path in sorted(scratch.iterdir())}
+        version = max(list_versions(model_dir), default=0) + 1
+        while True:
+            complete = msgspec.structs.replace(manifest, version=version, files=files)
+            _write_durably(scratch / MANIFEST_FILE, complete.encode())
+            _fsync(scratch)
+            if _rename_to_free(scratch, model_dir / str(version)):
+                break
+            version += 1
+        _fsync(model_dir)
+        _fsync(models_dir)
+    return model_dir / str(version)
+
+
+@contextmanager
+def _scratch_directory(model_dir: Path) -> Iterator[Path]:
+    """A locked directory beside the versions, removed unless it has been renamed to one."""
+    with _lock(model_dir):  # or another publisher could take the new directory for an abandoned one
+        _remove_abandoned(model_dir)
+        scratch = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=model_dir))
+        descriptor = os.open(scratch, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from a server that runs as another user
+        yield scratch
+    finally:
+        os.close(descriptor)
+        if scratch.exists():
+            shutil.rmtree(scratch)
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned(model_dir: Path) -> None:
+    """Removes what killed publishers left: a directory whose lock nobody holds."""
+    for path in model_dir.glob(f"{_UNFINISHED}*"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _rename_to_free(scratch: Path, target: Path) -> bool:
+    """Renames unless the target is taken."""
+    try:
+        scratch.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def _durable_entry(path: Path) -> FileEntry:
+    _fsync(path)
+    return file_entry(path)
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Size and hash of a file as it is now."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(size=path.stat().st_size, sha256=digest)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    _fsync(path)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,92 @@
+"""Reading a version: sizes and hashes first, then the files themselves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rankserve_training.artifact.catalog import Catalog, UserTable
+from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.manifest import (
+    CATALOG_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    USERS_FILE,
+    IdRange,
+    Manifest,
+    read_manifest,
+)
+from rankserve_training.artifact.publish import file_entry
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A version whose files are those that its manifest names.
+
+    Attributes:
+        directory: MODELS_DIR/NAME/VERSION.
+        manifest: what it is.
+        catalog: its items.
+        users: its users.
+    """
+
+    directory: Path
+    manifest: Manifest
+    catalog: Catalog
+    users: UserTable
+
+    def load_keras_model(self) -> "keras.Model":
+        """Loads `model.keras` without running any code of its own.
+
+        Raises:
+            ArtifactError: where Keras refuses the file or it does not fit the catalogue.
+        """
+        from rankserve_training.model.loading import load_ranking_model
+
+        return load_ranking_model(self.directory / MODEL_FILE, len(self.users), len(self.catalog))
+
+
+def read_artifact(directory: Path) -> Artifact:
+    """Reads a version and verifies every file against its manifest before it opens it.
+
+    Args:
+        directory: MODELS_DIR/NAME/VERSION.
+
+    Raises:
+        ArtifactError: where something is missing, changed, cut short or does not fit together.
+    """
+    directory = directory.resolve()
+    manifest = read_manifest(directory / MANIFEST_FILE)
+    if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
+        raise ArtifactError(
+            f"{directory}: its manifest says that it is {manifest.name}/{manifest.version}; a version keeps its name "
+            "and number when it is copied"
+        )
+    for name in manifest.files:
+        _verify_file(directory, name, manifest)
+    catalog = Catalog.read(directory / CATALOG_FILE)
+    users = UserTable.read(directory / USERS_FILE, item_count=len(catalog))
+    for kind, entry, count in (("users", manifest.users, len(users)), ("items", manifest.items, len(catalog))):
+        _verify_count(directory, kind, entry, count)
+    return Artifact(directory, manifest, catalog, users)
+
+
+def _verify_file(directory: Path, name: str, manifest: Manifest) -> None:
+    path = directory / name
+    if path.parent != directory:
+        raise ArtifactError(f"{directory}: the manifest names {name!r}, which is not a file of this directory")
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing")
+    expected = manifest.files[name]
+    size = path.stat().st_size
+    if size != expected.size:
+        raise ArtifactError(f"{path} has {size} bytes, but the manifest says {expected.size}: cut short or changed")
+    if file_entry(path).sha256 != expected.sha256:
+        raise ArtifactError(f"{path} does not have the SHA-256 of its manifest: changed or damaged")
+
+
+def _verify_count(directory: Path, kind: str, entry: IdRange, count: int) -> None:
+    if entry.count != count:
+        raise ArtifactError(f"{directory}: the manifest says {entry.count} {kind}, but the file holds {count}")

@@ -1,0 +1,19 @@
+"""How a failure of training becomes one line for the user."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.data.errors import DataError
+from rankserve_training.presets import UnknownPresetError
+
+
+@contextmanager
+def one_line_failures() -> Iterator[None]:
+    """Turns what the user can mend into a `click.ClickException`."""
+    try:
+        yield
+    except (ArtifactError, DataError, UnknownPresetError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,47 @@
+"""What the commands print: progress on stderr, results on stdout or as JSON in a file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from rankserve_training.artifact.manifest import ScaleEntry
+
+_MODELS = (("this model", "test_rmse"), ("biases only", "bias_only_rmse"), ("global mean", "global_mean_rmse"))
+
+
+def progress_console() -> Console:
+    """Where progress is shown: the terminal, also where the results go to a file."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_figures(metrics: Mapping[str, float], rows: str, scale: ScaleEntry) -> None:
+    """Prints the RMSE of the model beside that of the baselines, on the scale of the ratings and on that of labels."""
+    table = Table(title=f"RMSE on {rows}", title_justify="left")
+    table.add_column("")
+    table.add_column(f"ratings ({scale.minimum:g} to {scale.maximum:g})", justify="right")
+    table.add_column("labels (0 to 1)", justify="right")
+    for name, key in _MODELS:
+        if key in metrics:
+            table.add_row(name, f"{metrics[key]:.4f}", f"{metrics[key] / scale.span:.4f}")
+    Console(highlight=False).print(table)
+
+
+def check_writable(json_file: Path | None) -> None:
+    """Refuses a file that could not be written, before the work is done.
+
+    Raises:
+        click.BadParameter: saying why.
+    """
+    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
+        raise click.BadParameter(f"{json_file} cannot be written: no such directory", param_hint="--json")
+
+
+def write_json(json_file: Path | None, result: Mapping[str, Any]) -> None:
+    """Writes one JSON object, if asked for."""
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,108 @@
+"""`rankserve train`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rankserve_training.cli.failures import one_line_failures
+
+if TYPE_CHECKING:
+    from rankserve_training.packaging import PublishedVersion
+
+_FILE = click.Path(path_type=Path)
+_SEED = click.IntRange(0, 2**31 - 1)
+
+_EPILOG = """\b
+Examples:
+  rankserve train --preset tutorial
+  rankserve train --name shop --ratings ratings.csv --items items.csv
+
+\b
+Rating files are tab-separated as GroupLens' u.data, comma-separated with a header
+as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are allowed.
+
+\b
+--json writes one object: name, version, directory, dataset {name, fingerprint,
+  rating_count}, preset, seed, split_seed, epochs, seconds, train_rows, test_rows, metrics"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--dataset", default="movielens/100k", show_default=True, metavar="NAME", help="A known data set.")
+@click.option("--preset", default="tutorial", show_default=True, metavar="NAME", help="The recipe.")
+@click.option("--models-dir", default="models", show_default=True, type=_FILE, help="Where to publish.")
+@click.option("--name", default="movielens", show_default=True, help="The model's name.")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Passes over the ratings.  [default: the preset's]")
+@click.option("--seed", default=42, show_default=True, type=_SEED, help="Of the initial weights.")
+@click.option("--split-seed", default=42, show_default=True, type=_SEED, help="Of the choice of test rows.")
+@click.option("--ratings", type=_FILE, help="Ratings of your own, instead of --dataset.")
+@click.option("--test-ratings", type=_FILE, help="Ratings to test on.  [default: a fifth of the ratings]")
+@click.option("--items", type=_FILE, help="Titles and genres of your items.")
+@click.option("--users", type=_FILE, help="Features of your users.")
+@click.option("--json", "json_file", type=_FILE, help="Also write the result to this file; its keys are below.")
+def train(
+    dataset: str,
+    preset: str,
+    models_dir: Path,
+    name: str,
+    epochs: int | None,
+    seed: int,
+    split_seed: int,
+    ratings: Path | None,
+    test_ratings: Path | None,
+    items: Path | None,
+    users: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Train a model on ratings and publish it as the next version of its name.
+
+    A fifth of the ratings is held out; the model is measured on it beside two baselines. Interrupted, it publishes
+    nothing.
+    """
+    # Keras and TensorFlow are imported only now, so that `--help` and a wrong option are answered at once.
+    from rankserve_training.artifact.versions import check_name
+    from rankserve_training.cli.report import check_writable, print_figures, progress_console, write_json
+    from rankserve_training.data import load
+    from rankserve_training.presets import preset_named
+
+    check_writable(json_file)
+    with one_line_failures():
+        check_name(name)
+        recipe = preset_named(preset)
+        console = progress_console()
+        data = load(
+            dataset, ratings=ratings, test_ratings=test_ratings, items=items, users=users, announce=console.print
+        )
+        from rankserve_training.packaging import publish_model
+        from rankserve_training.train import TrainingSettings, train_model
+
+        settings = TrainingSettings(preset, epochs or recipe.epochs, seed, split_seed)
+        console.print(f"Training preset {preset} on {len(data.ratings):,} ratings of {data.name} ({data.source}).")
+        trained = train_model(data, settings, console)
+        published = publish_model(trained, models_dir, name)
+    manifest = published.manifest
+    print_figures(manifest.metrics, f"{manifest.split.test_count:,} held-out ratings", manifest.rating_scale)
+    click.echo(f"Published {manifest.name}/{manifest.version} in {published.directory}")
+    write_json(json_file, _as_json(published))
+
+
+def _as_json(published: "PublishedVersion") -> dict[str, Any]:
+    manifest = published.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "directory": str(published.directory),
+        "dataset": {
+            "name": manifest.dataset.name,
+            "fingerprint": manifest.dataset.fingerprint,
+            "rating_count": manifest.dataset.rating_count,
+        },
+        "preset": manifest.training.preset,
+        "seed": manifest.training.seed,
+        "split_seed": manifest.split.seed,
+        "epochs": manifest.training.epochs,
+        "seconds": manifest.training.seconds,
+        "train_rows": manifest.split.train_count,
+        "test_rows": manifest.split.test_count,
+        "metrics": manifest.metrics,
+    }
