@@ -1,0 +1,67 @@
+"""What can be wrong with a request, without a word of gRPC. `service/status.py` maps each to its status."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What is wrong with one field.
+
+    Attributes:
+        field: its path, such as `candidate_ids` or `requests[2].top_k`.
+        description: what was wrong, with the value, and what to do.
+    """
+
+    field: str
+    description: str
+
+
+class RequestError(Exception):
+    """The request cannot be answered. The message says why and what to do."""
+
+
+class InvalidRequestError(RequestError):
+    """A field is out of its range."""
+
+    def __init__(self, *violations: Violation) -> None:
+        super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations))
+        self.violations = violations
+
+
+class UnknownModelError(RequestError):
+    """The model, its version or alias is not served.
+
+    Attributes:
+        resource_type: `rankserve.v1.Model`.
+        resource_name: as asked for, such as `movielens/7`.
+    """
+
+    resource_type = "rankserve.v1.Model"
+
+    def __init__(self, resource_name: str, message: str) -> None:
+        super().__init__(message)
+        self.resource_name = resource_name
+
+
+class UnsupportedError(RequestError):
+    """The model cannot do what the request asks for."""
+
+
+class OverloadedError(RequestError):
+    """More work is queued than the server accepts.
+
+    Attributes:
+        retry_after: seconds until it is worth trying again.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ExpiredError(RequestError):
+    """The caller's deadline passed while the request was queued."""
+
+
+class NotReadyError(RequestError):
+    """The server is loading its models or shutting down."""

@@ -1,0 +1,186 @@
+"""What Rank means: which candidates are scored, and how the scores become an answer. No gRPC and no threads in here."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from rankserve_server.engine.engine import Rows, Scores
+from rankserve_server.errors import InvalidRequestError, UnsupportedError, Violation
+from rankserve_server.loaded_model import LoadedModel
+
+Ids: TypeAlias = npt.NDArray[np.int64]
+Places: TypeAlias = npt.NDArray[np.intp]
+
+_NAMED_IDS = 5
+# Below this many candidates a full sort is as fast as a selection.
+_SORT_ALL_BELOW = 512
+
+
+@dataclass(frozen=True)
+class RankQuery:
+    """A valid request, in the server's own terms.
+
+    Attributes:
+        user_id: any 64-bit integer.
+        candidate_ids: int64[n]; None for the whole catalogue.
+        top_k: 0 for all.
+        exclude_seen: whether to leave out what the user has rated.
+        exclude_ids: int64[m], left out too.
+        as_sent: whether the answer keeps the order of the candidates.
+        include_titles: whether the answer has titles.
+        reject_unknown_user: whether an unknown user is an error.
+        reject_unknown_items: whether an unknown candidate is an error.
+        omit_unknown_items: whether unknown candidates are left out.
+        has_history: whether ratings came with the request.
+    """
+
+    user_id: int
+    candidate_ids: Ids | None
+    top_k: int
+    exclude_seen: bool
+    exclude_ids: Ids
+    as_sent: bool
+    include_titles: bool
+    reject_unknown_user: bool
+    reject_unknown_items: bool
+    omit_unknown_items: bool
+    has_history: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The answer, as aligned columns.
+
+    Attributes:
+        item_ids: the items, best first or as sent.
+        scores: their predicted ratings.
+        titles: their titles; None where they were not asked for.
+        unknown_item_ids: candidates that the model does not know, each once, in order of appearance.
+        user_known: whether the model knows the user.
+    """
+
+    item_ids: list[int]
+    scores: list[float]
+    titles: list[str] | None
+    unknown_item_ids: list[int]
+    user_known: bool
+
+
+class Plan:
+    """What has to be scored for a query, and what to do with the scores."""
+
+    def __init__(self, query: RankQuery, model: LoadedModel) -> None:
+        """Looks the ids up and leaves out what is excluded.
+
+        Raises:
+            InvalidRequestError: where the query rejects unknown ids and there are some.
+            UnsupportedError: where the model cannot do what the query asks for.
+        """
+        if query.has_history:
+            raise UnsupportedError(
+                f"{model.name}/{model.version} cannot use `history`: its preset is {model.manifest.training.preset!r}"
+            )
+        self._query = query
+        self._model = model
+        self.user_row = model.users.index.row(query.user_id)
+        if query.reject_unknown_user and not self.user_row:
+            raise InvalidRequestError(Violation("user_id", f"user {query.user_id} is not known to the model"))
+        self._unknown_ids: list[int] = []
+        if query.candidate_ids is None:
+            self._plan_catalog()
+        else:
+            self._plan_candidates(query.candidate_ids)
+
+    @property
+    def count(self) -> int:
+        """How many candidates the scheduler has to score."""
+        return len(self._model.catalog) if self.item_rows is None else len(self.item_rows)
+
+    def finish(self, scores: Scores) -> Ranking:
+        """The answer, from float32[count] scores."""
+        if self._kept_rows is not None:
+            scores = scores[self._kept_rows - 1]
+        places = best_places(scores, self._query.top_k)
+        if self._query.as_sent:
+            places.sort()
+        return Ranking(
+            item_ids=self._item_ids[places].tolist(),
+            scores=scores[places].tolist(),
+            titles=self._titles(places) if self._query.include_titles else None,
+            unknown_item_ids=self._unknown_ids,
+            user_known=self.user_row != 0,
+        )
+
+    def _plan_catalog(self) -> None:
+        """The whole item table is scored in place; what is excluded is taken out of the scores."""
+        # The rows to score; None for all.
+        self.item_rows: Rows | None = None
+        self._item_ids = self._model.catalog.ids
+        # Of the whole catalogue's rows, those that may be in the answer; None for all, and for candidate lists.
+        self._kept_rows: Rows | None = None
+        rows = np.arange(1, len(self._item_ids) + 1, dtype=np.int32)
+        kept = self._not_excluded(rows, self._item_ids)
+        if kept is not None:
+            self._kept_rows = rows[kept]
+            self._item_ids = self._item_ids[kept]
+            if not len(self._item_ids):
+                self.item_rows = self._kept_rows
+
+    def _plan_candidates(self, ids: Ids) -> None:
+        rows = self._model.catalog.index.rows(ids)
+        self._kept_rows = None
+        kept = self._not_excluded(rows, ids)
+        if kept is not None:
+            rows, ids = rows[kept], ids[kept]
+        known = rows != 0
+        if not known.all():
+            self._unknown_ids = list(dict.fromkeys(ids[~known].tolist()))
+            if self._query.reject_unknown_items:
+                raise InvalidRequestError(Violation("candidate_ids", _unknown_items_text(self._unknown_ids)))
+            if self._query.omit_unknown_items:
+                rows, ids = rows[known], ids[known]
+        self.item_rows, self._item_ids = rows, ids
+
+    def _not_excluded(self, rows: Rows, ids: Ids) -> npt.NDArray[np.bool_] | None:
+        """Which candidates may stay; None for all."""
+        kept: npt.NDArray[np.bool_] | None = None
+        if self._query.exclude_seen and self.user_row:
+            kept = ~np.isin(rows, self._model.users.seen(self.user_row))
+        if len(self._query.exclude_ids):
+            not_listed = ~np.isin(ids, self._query.exclude_ids)
+            kept = not_listed if kept is None else kept & not_listed
+        return kept
+
+    def _titles(self, places: Places) -> list[str]:
+        titles = self._model.catalog.titles
+        rows = self._model.catalog.index.rows(self._item_ids[places]).tolist()
+        return [titles[row - 1] if row else "" for row in rows]
+
+
+def best_places(scores: Scores, top_k: int) -> Places:
+    """The places of the best scores, best first; equal scores in ascending order of place.
+
+    Args:
+        scores: float32[n], finite.
+        top_k: how many; 0 for all, more than n is the same as n.
+
+    Returns:
+        intp[min(top_k, n)], or intp[n].
+    """
+    count = len(scores)
+    if not 0 < top_k < count or count < _SORT_ALL_BELOW:
+        order = np.argsort(-scores, kind="stable")
+        return order[:top_k] if top_k else order
+    # Everything above the k-th best score is in; of those equal to it, the first.
+    threshold = np.partition(scores, count - top_k)[count - top_k]
+    above = np.flatnonzero(scores > threshold)
+    level = np.flatnonzero(scores == threshold)[: top_k - len(above)]
+    return np.concatenate([above[np.argsort(-scores[above], kind="stable")], level])
+
+
+def _unknown_items_text(ids: list[int]) -> str:
+    named = ", ".join(map(str, ids[:_NAMED_IDS]))
+    more = f" and {len(ids) - _NAMED_IDS} more" if len(ids) > _NAMED_IDS else ""
+    return f"{len(ids)} not known to the model: {named}{more}"

@@ -1,0 +1,1 @@
+"""The services as gRPC sees them: they convert messages and delegate."""

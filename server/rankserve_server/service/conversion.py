@@ -1,0 +1,109 @@
+"""Messages to queries and back."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from rankserve.v1 import ranking_pb2
+from rankserve_server.errors import InvalidRequestError, Violation
+from rankserve_server.limits import Limits
+from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.ranking import Ids, Ranking, RankQuery
+from rankserve_server.service.status import status_of
+
+_NO_IDS: Ids = np.zeros(0, np.int64)
+
+
+def query_of(request: ranking_pb2.RankRequest, limits: Limits) -> RankQuery:
+    """The query of a request.
+
+    Raises:
+        InvalidRequestError: naming every field that is out of its range.
+    """
+    violations = list(_violations(request, limits))
+    if violations:
+        raise InvalidRequestError(*violations)
+    return RankQuery(
+        user_id=request.user_id,
+        candidate_ids=_ids(request.candidate_ids) if request.candidate_ids else None,
+        top_k=request.top_k,
+        exclude_seen=request.exclude_seen,
+        exclude_ids=_ids(request.exclude_ids),
+        as_sent=request.order == ranking_pb2.ORDER_AS_SENT,
+        include_titles=request.include_titles,
+        reject_unknown_user=request.unknown_user == ranking_pb2.UNKNOWN_USER_REJECT,
+        reject_unknown_items=request.unknown_items == ranking_pb2.UNKNOWN_ITEMS_REJECT,
+        omit_unknown_items=request.unknown_items == ranking_pb2.UNKNOWN_ITEMS_OMIT,
+        has_history=request.HasField("history"),
+    )
+
+
+def response_of(ranking: Ranking, model: LoadedModel) -> ranking_pb2.RankResponse:
+    """The response that carries a ranking."""
+    return ranking_pb2.RankResponse(
+        item_ids=ranking.item_ids,
+        scores=ranking.scores,
+        titles=ranking.titles or (),
+        unknown_item_ids=ranking.unknown_item_ids,
+        user_known=ranking.user_known,
+        model_name=model.name,
+        model_version=model.version,
+    )
+
+
+def refusal_of(error: Exception) -> ranking_pb2.RankResponse:
+    """The response that stands for a refused request among several."""
+    status = status_of(error)
+    return ranking_pb2.RankResponse(
+        error=ranking_pb2.RequestError(code=status.code, message=status.message, details=status.details)
+    )
+
+
+def _ids(field: Sequence[int]) -> Ids:
+    return np.array(field, np.int64) if len(field) else _NO_IDS
+
+
+def _violations(request: ranking_pb2.RankRequest, limits: Limits) -> Iterator[Violation]:
+    """What the message alone shows to be wrong, whichever model answers."""
+    candidates = len(request.candidate_ids)
+    if candidates > limits.max_candidates:
+        yield Violation("candidate_ids", f"at most {limits.max_candidates} are accepted, got {candidates}")
+    if request.top_k < 0:
+        yield Violation("top_k", f"should be 0 (for all) or more, got {request.top_k}")
+    elif request.top_k > limits.max_top_k:
+        yield Violation("top_k", f"at most {limits.max_top_k} is accepted, got {request.top_k}")
+    elif request.top_k == 0 and candidates == 0:
+        yield Violation(
+            "top_k", "should be 1 or more where `candidate_ids` is empty, which means the whole catalogue, got 0"
+        )
+    if len(request.exclude_ids) > limits.max_candidates:
+        yield Violation("exclude_ids", f"at most {limits.max_candidates} are accepted, got {len(request.exclude_ids)}")
+    yield from _enum_violations(request)
+    if request.model.WhichOneof("choice") == "version" and request.model.version < 1:
+        yield Violation("model.version", f"should be 1 or more, got {request.model.version}")
+    if request.HasField("history"):
+        yield from _history_violations(request.history)
+
+
+def _enum_violations(request: ranking_pb2.RankRequest) -> Iterator[Violation]:
+    # proto3 enums are open: a number without a name arrives as it was sent.
+    for field, value, values in (
+        ("order", request.order, ranking_pb2.Order),
+        ("unknown_user", request.unknown_user, ranking_pb2.UnknownUser),
+        ("unknown_items", request.unknown_items, ranking_pb2.UnknownItems),
+    ):
+        if value not in values.values():
+            yield Violation(field, f"should be one of {', '.join(values.keys())}, got {value}")
+
+
+def _history_violations(history: ranking_pb2.History) -> Iterator[Violation]:
+    if len(history.item_ids) != len(history.ratings):
+        yield Violation(
+            "history.ratings",
+            f"should have one rating for each item, got {len(history.ratings)} for {len(history.item_ids)} items",
+        )
+    for place, rating in enumerate(history.ratings):
+        if not math.isfinite(rating):
+            yield Violation(f"history.ratings[{place}]", f"should be a number, got {rating}")
+            return

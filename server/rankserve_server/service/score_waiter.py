@@ -1,0 +1,58 @@
+"""The scheduler for the coroutines of one event loop."""
+
+import asyncio
+from collections.abc import Sequence
+
+from rankserve_server.scheduler import Scheduler, ScoreJob
+
+
+class ScoreWaiter:
+    """Submits jobs and waits for them without blocking the loop."""
+
+    def __init__(self, max_queued_candidates: int) -> None:
+        """Belongs to the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._scheduler = Scheduler(self._deliver, max_queued_candidates)
+
+    async def score(self, jobs: Sequence[ScoreJob]) -> None:
+        """Waits until every job is done; each then has its scores or its error.
+
+        A caller that is cancelled abandons its jobs.
+
+        Raises:
+            OverloadedError: where the queue is full; no job is then queued.
+            NotReadyError: after `close`.
+        """
+        if not jobs:
+            return
+        done = self._loop.create_future()
+        waiting = len(jobs)
+
+        def count_down(_job: ScoreJob) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting and not done.done():
+                done.set_result(None)
+
+        for job in jobs:
+            job.on_done = count_down
+        self._scheduler.submit(*jobs)
+        try:
+            await done
+        except asyncio.CancelledError:
+            for job in jobs:
+                job.abandoned = True
+            raise
+
+    def close(self) -> None:
+        """Ends the scheduler's thread; jobs that are still queued fail."""
+        self._scheduler.close()
+
+    def _deliver(self, jobs: list[ScoreJob]) -> None:
+        # On the scheduler's thread. One wake-up of the loop serves the whole batch.
+        self._loop.call_soon_threadsafe(_notify, jobs)
+
+
+def _notify(jobs: list[ScoreJob]) -> None:
+    for job in jobs:
+        job.on_done(job)
