@@ -1,0 +1,72 @@
+# Every target works on a fresh clone: it creates .venv, installs what it needs and runs.
+# PYTHON chooses the interpreter that .venv is made with; `make clean` first to change it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+INSTALLING := $(VENV)/installing
+PROTOS := $(sort $(shell find protos -name '*.proto'))
+PROTO_OUT := protos
+# Beside the default of 50051, so that the demo does not meet a server that is already running.
+DEMO_PORT ?= 50061
+
+.PHONY: help setup data demo test check format protos clean
+
+help:
+	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
+	@echo "make test     the whole test suite"
+	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, wheel"
+	@echo "make format   reformat the code"
+	@echo "make protos   regenerate the stubs"
+	@echo "make setup    only install what the others need, into .venv"
+	@echo "make clean    remove the virtual environment and caches"
+
+# $(INSTALLING) stands until all is installed. Where it is found, an earlier set-up was cut short, which pip can mistake
+# for a complete one: then .venv is made anew. Renaming keeps the time at which set-up began, so that a later change of
+# pyproject.toml counts.
+$(INSTALLED): pyproject.toml client/rankserve_client/version.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "rankserve needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV): some minutes and 3 GB with TensorFlow"
+	@if [ -e $(INSTALLING) ]; then rm -rf $(VENV); fi
+	@mkdir -p $(VENV) && touch $(INSTALLING)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --editable '.[server,training,dev]'
+	@mv $(INSTALLING) $@
+
+setup: $(INSTALLED)
+
+# The tests read MovieLens from disk; after set-up this is the one step that needs the network.
+data: $(INSTALLED)
+	@$(BIN)/python -m rankserve_training.data
+
+demo: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/demo.sh $(DEMO_PORT)
+
+# Without tests/checks: `make check` runs those, and the one of the wheel needs the network.
+test: data
+	$(BIN)/python -m pytest --ignore=tests/checks
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/buf lint protos
+	$(BIN)/python -m pytest -q tests/checks
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The plugins are named because protoc looks for them on PATH, where .venv is not. tests/checks generates into another
+# PROTO_OUT.
+protos: $(INSTALLED)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=$(PROTO_OUT) --grpc_python_out=$(PROTO_OUT) \
+		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(PROTO_OUT) \
+		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(PROTO_OUT) $(PROTOS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
