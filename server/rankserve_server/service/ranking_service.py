@@ -12,7 +12,7 @@ from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.ranking import Plan
 from rankserve_server.repository import Repository
-from rankserve_server.scheduler import ScoreJob
+from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.calls import Calls, Context, deadline_of, fail
 from rankserve_server.service.conversion import query_of, refusal_of, response_of
 from rankserve_server.service.score_waiter import ScoreWaiter

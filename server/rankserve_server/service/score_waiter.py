@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from rankserve_server.scheduler import Scheduler, ScoreJob
+from rankserve_server.scheduler import Scheduler
+from rankserve_server.score_job import ScoreJob
 
 
 class ScoreWaiter:
