@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 from pathlib import Path
+from typing import get_args
 
 import click
 
-from rankserve_server.config import ServerConfig
+from rankserve_server.config import ServerConfig, TransportName
 from rankserve_server.limits import Limits
 
 _DEFAULTS = ServerConfig()
@@ -42,6 +43,13 @@ _LIMITS = Limits()
     show_default=True,
     type=click.FloatRange(0),
     help="How long to wait for calls in flight when stopping.",
+)
+@click.option(
+    "--transport",
+    default=_DEFAULTS.transport,
+    show_default=True,
+    type=click.Choice(get_args(TransportName)),
+    help="How requests are taken: grpcio's asyncio server, or the faster lane of our own where it can be used.",
 )
 @click.option(
     "--max-candidates",
@@ -89,7 +97,13 @@ _LIMITS = Limits()
     help="Requests of one stream that are answered at the same time.",
 )
 def serve(
-    models_dir: Path, host: str, port: int, default_model: str | None, drain_seconds: float, **limits: int
+    models_dir: Path,
+    host: str,
+    port: int,
+    default_model: str | None,
+    drain_seconds: float,
+    transport: TransportName,
+    **limits: int,
 ) -> None:
     """Serve the newest version of every model over gRPC.
 
@@ -100,7 +114,7 @@ def serve(
       rankserve serve --models-dir models --port 50051
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    config = ServerConfig(models_dir, host, port, default_model, drain_seconds, Limits(**limits))
+    config = ServerConfig(models_dir, host, port, default_model, drain_seconds, transport, Limits(**limits))
 
     # gRPC writes what goes wrong to stderr in its own words, beside the one line that says it in ours.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

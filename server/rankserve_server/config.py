@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rankserve_server.limits import Limits
+
+TransportName = Literal["auto", "aio", "direct"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class ServerConfig:
         port: 0 for any free one.
         default_model: which model answers requests that name none; None where there is only one.
         drain_seconds: how long a stopping server waits for calls in flight.
-        limits: bounds on requests.
+        transport: `aio`, `direct`, or `auto` for the direct lane where it can be used.
     """
 
     models_dir: Path = Path("models")
@@ -24,6 +27,7 @@ class ServerConfig:
     port: int = 50051
     default_model: str | None = None
     drain_seconds: float = 30.0
+    transport: TransportName = "auto"
     limits: Limits = field(default_factory=Limits)
 
     @property

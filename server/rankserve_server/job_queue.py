@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rankserve_server.engine.engine import Engine, Rows
+from rankserve_server.engine.engine import Engine
 from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError
 from rankserve_server.score_job import ScoreJob
 
@@ -185,20 +185,24 @@ def _guarded(steps: list[_Slice], compute: Callable[[list[_Slice]], None]) -> No
 def _score_catalog(steps: list[_Slice]) -> None:
     for step in steps:
         job = step.job
-        job.scores[step.start : step.stop] = job.engine.score_catalog(job.user_row, step.start, step.stop)
+        job.keep(step.start, step.stop, job.engine.score_catalog(job.user_row, step.start, step.stop))
 
 
 def _score_pairs(steps: list[_Slice]) -> None:
-    lengths = [step.stop - step.start for step in steps]
-    users = np.repeat(np.array([step.job.user_row for step in steps], np.int32), lengths)
-    items = np.concatenate([_rows(step) for step in steps])
-    scores = steps[0].job.engine.score(users, items)
-    start = 0
-    for step, length in zip(steps, lengths, strict=True):
-        step.job.scores[step.start : step.stop] = scores[start : start + length]
-        start += length
-
-
-def _rows(step: _Slice) -> Rows:
-    assert step.job.item_rows is not None  # noqa: S101, only such slices come here
-    return step.job.item_rows[step.start : step.stop]
+    """Scores slices of one engine as one batch."""
+    engine = steps[0].job.engine
+    count = sum(step.stop - step.start for step in steps)
+    # Filled in place: joining arrays costs more than scoring a short request.
+    users, items = np.empty(count, np.int32), np.empty(count, np.int32)
+    place = 0
+    for step in steps:
+        end = place + step.stop - step.start
+        users[place:end] = step.job.user_row
+        items[place:end] = step.job.item_rows[step.start : step.stop]  # type: ignore[index]  # pairs have rows
+        place = end
+    scores = engine.score(users, items)
+    place = 0
+    for step in steps:
+        end = place + step.stop - step.start
+        step.job.keep(step.start, step.stop, scores[place:end])
+        place = end

@@ -18,9 +18,10 @@ _NAMED_IDS = 5
 _SORT_ALL_BELOW = 512
 
 
-@dataclass(frozen=True)
+# Not frozen: that makes building one three times as slow, and one is built for every request.
+@dataclass(slots=True)
 class RankQuery:
-    """A valid request, in the server's own terms.
+    """A valid request, in the server's own terms. Nobody changes one.
 
     Attributes:
         user_id: any 64-bit integer.
@@ -49,9 +50,9 @@ class RankQuery:
     has_history: bool
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Ranking:
-    """The answer, as aligned columns.
+    """The answer, as aligned columns. Nobody changes one.
 
     Attributes:
         item_ids: the items, best first or as sent.

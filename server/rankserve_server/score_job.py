@@ -1,14 +1,17 @@
 """The unit of work: the candidates of one request."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rankserve_server.engine.engine import Engine, Rows, Scores
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@dataclass(eq=False)
+_NO_SCORES: Scores = np.zeros(0, np.float32)
+
+
 class ScoreJob:
     """Candidates of one user to score, or the whole catalogue.
 
@@ -17,30 +20,53 @@ class ScoreJob:
         user_row: row of the user table.
         item_rows: int32[n] rows of the item table; None for all items, row 1 first.
         deadline: on the clock of `time.monotonic`; infinite where the caller has none.
+        count: how many candidates.
+        scored: how many of them have been scored, from the first.
         scores: float32[n], once it is done and did not fail.
         error: why it was not scored, once it is done and failed.
         abandoned: set by a caller that has gone; the job is then dropped before it costs anything.
-        count: how many candidates.
-        scored: how many of them have been scored, from the first.
         on_done: what the caller wants called once the job is done; whoever takes jobs out of the queue calls it.
     """
 
-    engine: Engine
-    user_row: int
-    item_rows: Rows | None
-    deadline: float = float("inf")
-    scores: Scores = field(init=False)
-    error: Exception | None = None
-    abandoned: bool = False
-    on_done: Callable[["ScoreJob"], None] = lambda _job: None
-    count: int = field(init=False)
-    scored: int = field(init=False, default=0)
+    __slots__ = (
+        "abandoned",
+        "count",
+        "deadline",
+        "engine",
+        "error",
+        "item_rows",
+        "on_done",
+        "scored",
+        "scores",
+        "user_row",
+    )
 
-    def __post_init__(self) -> None:
-        self.count = self.engine.item_count if self.item_rows is None else len(self.item_rows)
-        self.scores = np.empty(self.count, np.float32)
+    def __init__(self, engine: Engine, user_row: int, item_rows: Rows | None, deadline: float = float("inf")) -> None:
+        self.engine = engine
+        self.user_row = user_row
+        self.item_rows = item_rows
+        self.deadline = deadline
+        self.count = engine.item_count if item_rows is None else len(item_rows)
+        self.scored = 0
+        self.scores = _NO_SCORES
+        self.error: Exception | None = None
+        self.abandoned = False
+        self.on_done: Callable[[ScoreJob], None] = _ignore
 
     @property
     def remaining(self) -> int:
         """How many candidates are not scored yet."""
         return self.count - self.scored
+
+    def keep(self, start: int, stop: int, scores: Scores) -> None:
+        """Takes the scores of the candidates `start` to `stop`: float32[stop - start]."""
+        if stop - start == self.count:
+            self.scores = scores
+            return
+        if not len(self.scores):
+            self.scores = np.empty(self.count, np.float32)
+        self.scores[start:stop] = scores
+
+
+def _ignore(_job: ScoreJob) -> None:
+    """For jobs that nobody is told of."""

@@ -6,27 +6,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
-from rankserve.v1 import models_pb2, models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.repository import Repository
-from rankserve_server.service.calls import Calls
 from rankserve_server.service.model_service import ModelService
-from rankserve_server.service.ranking_service import RankingService
-from rankserve_server.service.score_waiter import ScoreWaiter
+from rankserve_server.service.planning import Planner
+from rankserve_server.transport.choosing import open_transport
 
 _log = logging.getLogger(__name__)
-
-RANKING_SERVICE = ranking_pb2.DESCRIPTOR.services_by_name["RankingService"].full_name
-MODEL_SERVICE = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
-# "" is the whole server, as probes ask for it that name no service.
-_HEALTH_NAMES = ("", RANKING_SERVICE)
-# What is left after the drain are calls without an end, such as Watch of the health service, and answers on their way.
-_LAST_BYTES_SECONDS = 1.0
 
 
 class StartError(Exception):
@@ -55,7 +42,7 @@ class Server:
         with self._signals_handled():
             self._build()
             self._listen()
-            await self._server.start()
+            await self._transport.start()
             try:
                 if await self._load():
                     await self._serve()
@@ -65,28 +52,14 @@ class Server:
     def _build(self) -> None:
         config = self.config
         self._repository = Repository(config.models_dir, config.default_model)
-        self._waiter = ScoreWaiter(config.limits.max_queued_candidates)
-        self._calls = Calls()
-        self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(
-            options=[
-                # Without it a second server would share the port, and the clients of both would get either.
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", config.limits.max_message_bytes),
-            ]
-        )
-        ranking = RankingService(self._repository, self._waiter, self._calls, config.limits)
-        ranking_pb2_grpc.add_RankingServiceServicer_to_server(ranking, self._server)
-        models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self._repository, self._calls), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (RANKING_SERVICE, MODEL_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        planner = Planner(self._repository, config.limits)
+        self._transport = open_transport(config, planner, ModelService(self._repository))
 
     def _listen(self) -> None:
         """Takes the port before anything is loaded, so that a taken one is known at once."""
         address = self.config.address
         try:
-            port = self._server.add_insecure_port(address)
+            port = self._transport.listen(address)
         except RuntimeError as error:
             raise StartError(
                 f"cannot listen on {address}: is another server running there? Choose another with --port"
@@ -95,7 +68,6 @@ class Server:
 
     async def _load(self) -> bool:
         """Loads the models beside the event loop; False where a signal came meanwhile."""
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         try:
             await asyncio.to_thread(self._repository.load, self._check_not_stopped)
         except _StoppedError:
@@ -103,7 +75,7 @@ class Server:
         return True
 
     async def _serve(self) -> None:
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self._transport.set_serving()
         served = ", ".join(_describe(model) for model in self._repository.served())
         # The one line on stdout; scripts wait for it.
         print(f"rankserve ready on {self._address}, serving {served}", flush=True)
@@ -111,21 +83,16 @@ class Server:
 
     async def _shut_down(self) -> None:
         """Load balancers first learn of it, then calls in flight are finished, then connections are closed."""
-        await self._health.enter_graceful_shutdown()
-        drain = asyncio.create_task(self._calls.drain(self.config.drain_seconds))
+        await self._transport.set_not_serving()
+        drain = asyncio.create_task(self._transport.drain(self.config.drain_seconds))
         hurry = asyncio.create_task(self._hurrying.wait())
         await asyncio.wait((drain, hurry), return_when=asyncio.FIRST_COMPLETED)
-        left = drain.result() if drain.done() else self._calls.count
         hurry.cancel()
         drain.cancel()
+        left = self._transport.in_flight
         if left:
-            _log.warning("Stopping with %d calls in flight.", left)
-        await self._server.stop(None if left else _LAST_BYTES_SECONDS)
-        self._waiter.close()
-
-    async def _set_health(self, status: int) -> None:
-        for name in _HEALTH_NAMES:
-            await self._health.set(name, status)
+            _log.warning("Stopping with %d requests in flight.", left)
+        await self._transport.stop(at_once=bool(left))
 
     def _check_not_stopped(self) -> None:
         """Between the steps of loading, on its thread."""

@@ -1,5 +1,6 @@
 """Scoring pairs of table rows with a folded model, compiled ahead of time for every shape that can occur."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy.typing as npt
 from rankserve_server.engine.buckets import BUCKETS, LARGEST_BUCKET, bucket_for
 from rankserve_server.engine.jax_setup import jax
 from rankserve_training.model.folded import FoldedModel
+
+_log = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]
@@ -22,6 +25,7 @@ class Engine:
 
     Attributes:
         item_count: known items; their rows are 1 to `item_count`.
+        buckets: row counts that are computed, ascending; a batch is padded to the next one.
         slice_rows: the most rows that one call scores.
     """
 
@@ -45,6 +49,9 @@ class Engine:
             self._pair_calls[bucket] = self._compile_pairs(bucket)
         checkpoint()
         self._catalog_call = self._compile_catalog()
+        self.buckets = BUCKETS
+        self.buckets = self._equal_buckets()
+        self._catalog_in_place = self._catalog_equals_pairs()
 
     def score(self, users: Rows, items: Rows) -> Scores:
         """Predicted ratings of n pairs.
@@ -57,7 +64,7 @@ class Engine:
             float32[n].
         """
         count = len(users)
-        bucket = bucket_for(count)
+        bucket = bucket_for(count, self.buckets)
         if bucket != count:
             users, items = _padded(users, bucket), _padded(items, bucket)
         call = self._pair_calls[bucket]
@@ -74,10 +81,49 @@ class Engine:
         Returns:
             float32[stop - start].
         """
+        if not self._catalog_in_place:
+            items = np.arange(start + 1, stop + 1, dtype=np.int32)
+            return self.score(np.full(stop - start, user, np.int32), items)
         scores = self._catalog_call(
             self._user_half, self._item_half, self._weights, np.int32(user), np.int32(start + 1)
         )
         return np.asarray(scores)[: stop - start]
+
+    def _equal_buckets(self) -> tuple[int, ...]:
+        """The buckets that give every row the bits that the largest one gives it.
+
+        XLA chooses how it multiplies by the shapes, and for some widths chooses otherwise for few rows (seen: 512 x 128
+        below 32 rows). Which these are is found by trying. Batches too small for the rest are padded further.
+        """
+        users, items = self._probe()
+        expected = self.score(users, items)
+        equal = [bucket for bucket in BUCKETS if self._scores_equal(bucket, users, items, expected)]
+        if len(equal) < len(BUCKETS):
+            _log.info("Batches are padded to one of %s rows, so that scores do not depend on the batch.", equal)
+        return tuple(equal)
+
+    def _scores_equal(self, bucket: int, users: Rows, items: Rows, expected: Scores) -> bool:
+        return all(
+            np.array_equal(
+                self.score(users[start : start + bucket], items[start : start + bucket]),
+                expected[start : start + bucket],
+            )
+            for start in range(0, len(users) - bucket + 1, bucket)
+        )
+
+    def _catalog_equals_pairs(self) -> bool:
+        """Whether the catalogue's own call gives the bits that pairs get."""
+        self._catalog_in_place = True
+        stop = min(self.item_count, self.slice_rows)
+        items = np.arange(1, stop + 1, dtype=np.int32)
+        return np.array_equal(self.score_catalog(1, 0, stop), self.score(np.ones(stop, np.int32), items))
+
+    def _probe(self) -> tuple[Rows, Rows]:
+        """Pairs spread over the tables, as many as the largest bucket holds."""
+        random = np.random.default_rng(0)
+        users = random.integers(0, self._user_half.shape[0], LARGEST_BUCKET, dtype=np.int32)
+        items = random.integers(0, self.item_count + 1, LARGEST_BUCKET, dtype=np.int32)
+        return users, items
 
     def _compile_pairs(self, bucket: int) -> Callable[..., Any]:
         rows = jax.ShapeDtypeStruct((bucket,), np.int32)

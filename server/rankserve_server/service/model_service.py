@@ -1,13 +1,15 @@
-"""ModelService on grpc.aio."""
+"""ModelService."""
 
 from datetime import datetime
 
+import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rankserve.v1 import models_pb2, models_pb2_grpc
+from rankserve_server.errors import RequestError
 from rankserve_server.repository import ModelEntry, ModelState, Repository
-from rankserve_server.service.calls import Calls, Context
 from rankserve_server.service.selector import selection_of
+from rankserve_server.service.status import STATUS_DETAILS_KEY, code_of, status_of
 from rankserve_training.artifact import Manifest
 
 _STATES = {
@@ -18,29 +20,29 @@ _STATES = {
 
 
 class ModelService(models_pb2_grpc.ModelServiceServicer):
-    """Lists and describes what the repository has."""
+    """Lists and describes what the repository has. Its methods run on threads, on every transport."""
 
-    def __init__(self, repository: Repository, calls: Calls) -> None:
+    def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._calls = calls
 
-    async def ListModels(  # noqa: N802, named by the proto
+    def ListModels(  # noqa: N802, named by the proto
         self,
         request: models_pb2.ListModelsRequest,  # noqa: ARG002, it has no fields
-        context: Context,
+        context: grpc.ServicerContext,  # noqa: ARG002
     ) -> models_pb2.ListModelsResponse:
         """Every version that was tried, by name, newest first."""
-        return await self._calls.answer(context, self._list())
-
-    async def GetModel(self, request: models_pb2.GetModelRequest, context: Context) -> models_pb2.GetModelResponse:  # noqa: N802
-        """One version."""
-        return await self._calls.answer(context, self._get(request))
-
-    async def _list(self) -> models_pb2.ListModelsResponse:
         return models_pb2.ListModelsResponse(models=[self._describe(entry) for entry in self._repository.entries()])
 
-    async def _get(self, request: models_pb2.GetModelRequest) -> models_pb2.GetModelResponse:
-        entry = self._repository.entry(**selection_of(request.model))
+    def GetModel(  # noqa: N802
+        self, request: models_pb2.GetModelRequest, context: grpc.ServicerContext
+    ) -> models_pb2.GetModelResponse:
+        """One version."""
+        try:
+            entry = self._repository.entry(**selection_of(request.model))
+        except RequestError as error:
+            status = status_of(error)
+            context.set_trailing_metadata(((STATUS_DETAILS_KEY, status.SerializeToString()),))
+            context.abort(code_of(error), status.message)
         return models_pb2.GetModelResponse(model=self._describe(entry))
 
     def _describe(self, entry: ModelEntry) -> models_pb2.Model:

@@ -1,0 +1,128 @@
+"""From a request's message to score jobs, and from scored jobs to the response: the same on every transport."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankserve.v1 import ranking_pb2
+from rankserve_server.errors import InvalidRequestError, Violation
+from rankserve_server.limits import Limits
+from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.ranking import Plan
+from rankserve_server.repository import Repository
+from rankserve_server.score_job import ScoreJob
+from rankserve_server.service.conversion import query_of, refusal_of, response_of
+from rankserve_server.service.selector import selection_of
+
+_NO_SCORES = np.zeros(0, np.float32)
+
+
+@dataclass(slots=True)
+class PlannedRequest:
+    """A request on its way.
+
+    Attributes:
+        plan: what is scored, and what becomes of the scores.
+        model: the version that answers.
+        jobs: one job; none where nothing is left to score.
+    """
+
+    plan: Plan
+    model: LoadedModel
+    jobs: list[ScoreJob]
+
+    def response(self) -> ranking_pb2.RankResponse:
+        """The answer, once the job is done.
+
+        Raises:
+            Exception: the error of a job that failed.
+        """
+        if not self.jobs:
+            return response_of(self.plan.finish(_NO_SCORES), self.model)
+        job = self.jobs[0]
+        if job.error is not None:
+            raise job.error
+        return response_of(self.plan.finish(job.scores), self.model)
+
+
+@dataclass(slots=True)
+class PlannedBatch:
+    """The requests of one BatchRank call on their way; a refused one is there as its error.
+
+    Attributes:
+        requests: in their order.
+        jobs: those of all.
+    """
+
+    requests: list[PlannedRequest | Exception]
+    jobs: list[ScoreJob]
+
+    def response(self) -> ranking_pb2.BatchRankResponse:
+        """The answers, once the jobs are done."""
+        return ranking_pb2.BatchRankResponse(responses=[_response_or_refusal(request) for request in self.requests])
+
+
+class Planner:
+    """Plans requests with the models of a repository."""
+
+    def __init__(self, repository: Repository, limits: Limits) -> None:
+        self._repository = repository
+        self._limits = limits
+
+    def plan(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest:
+        """Plans one request.
+
+        Args:
+            request: as it came.
+            deadline: on the clock of `time.monotonic`.
+
+        Raises:
+            RequestError: where it cannot be answered.
+        """
+        query = query_of(request, self._limits)
+        model = self._repository.select(**selection_of(request.model))
+        plan = Plan(query, model)
+        jobs = [ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline)] if plan.count else []
+        return PlannedRequest(plan, model, jobs)
+
+    def plan_batch(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
+        """Plans the requests of a BatchRank call.
+
+        Raises:
+            InvalidRequestError: where there are too many of them, or of their candidates.
+        """
+        count = len(request.requests)
+        if not 1 <= count <= self._limits.max_batch_requests:
+            raise InvalidRequestError(
+                Violation("requests", f"1 to {self._limits.max_batch_requests} are accepted, got {count}")
+            )
+        planned = [self._plan_or_error(single, deadline) for single in request.requests]
+        jobs = [job for item in planned if isinstance(item, PlannedRequest) for job in item.jobs]
+        self._check_batch_candidates(jobs)
+        return PlannedBatch(planned, jobs)
+
+    def _plan_or_error(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest | Exception:
+        try:
+            return self.plan(request, deadline)
+        except Exception as error:  # its neighbours are answered
+            return error
+
+    def _check_batch_candidates(self, jobs: list[ScoreJob]) -> None:
+        count = sum(job.count for job in jobs)
+        if count > self._limits.max_batch_candidates:
+            raise InvalidRequestError(
+                Violation(
+                    "requests",
+                    f"at most {self._limits.max_batch_candidates} candidates are accepted together, got {count}; a "
+                    "request for the whole catalogue counts with its size",
+                )
+            )
+
+
+def _response_or_refusal(planned: PlannedRequest | Exception) -> ranking_pb2.RankResponse:
+    if isinstance(planned, Exception):
+        return refusal_of(planned)
+    try:
+        return planned.response()
+    except Exception as error:  # its neighbours are answered
+        return refusal_of(error)

@@ -1,0 +1,63 @@
+"""The transport on grpcio's public asyncio API."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from rankserve.v1 import models_pb2_grpc, ranking_pb2_grpc
+from rankserve_server.limits import Limits
+from rankserve_server.service.async_ranking_service import AsyncRankingService
+from rankserve_server.service.calls import Calls
+from rankserve_server.service.model_service import ModelService
+from rankserve_server.service.planning import Planner
+from rankserve_server.service.score_waiter import ScoreWaiter
+from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options, enable_reflection
+
+# Threads for ModelService, whose calls are short and rare.
+_POOL_THREADS = 4
+
+
+class AioTransport:
+    """See `Transport`. Belongs to the running event loop."""
+
+    def __init__(self, planner: Planner, models: ModelService, limits: Limits) -> None:
+        self._waiter = ScoreWaiter(limits.max_queued_candidates)
+        self._calls = Calls()
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS), options=channel_options(limits)
+        )
+        ranking = AsyncRankingService(planner, self._waiter, self._calls, limits.max_stream_requests)
+        ranking_pb2_grpc.add_RankingServiceServicer_to_server(ranking, self._server)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        enable_reflection(self._server)
+
+    @property
+    def in_flight(self) -> int:
+        return self._calls.count
+
+    def listen(self, address: str) -> int:
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+
+    async def set_serving(self) -> None:
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def set_not_serving(self) -> None:
+        await self._health.enter_graceful_shutdown()
+
+    async def drain(self, seconds: float) -> None:
+        await self._calls.drain(seconds)
+
+    async def stop(self, at_once: bool) -> None:
+        await self._server.stop(None if at_once else LAST_BYTES_SECONDS)
+        self._waiter.close()
+
+    async def _set_health(self, status: int) -> None:
+        for name in HEALTH_NAMES:
+            await self._health.set(name, status)

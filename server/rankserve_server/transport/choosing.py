@@ -1,0 +1,24 @@
+"""Which transport a server uses."""
+
+import logging
+
+from rankserve_server.config import ServerConfig
+from rankserve_server.service.model_service import ModelService
+from rankserve_server.service.planning import Planner
+from rankserve_server.transport import grpc_core
+from rankserve_server.transport.aio import AioTransport
+from rankserve_server.transport.direct import DirectTransport
+from rankserve_server.transport.interface import Transport
+
+_log = logging.getLogger(__name__)
+
+
+def open_transport(config: ServerConfig, planner: Planner, models: ModelService) -> Transport:
+    """The transport that is asked for; the asyncio one where the direct lane cannot be used."""
+    if config.transport == "aio":
+        return AioTransport(planner, models, config.limits)
+    reason = grpc_core.unsupported_reason()
+    if reason is not None:
+        _log.warning("Transport aio instead of direct: %s.", reason)
+        return AioTransport(planner, models, config.limits)
+    return DirectTransport(planner, models, config.limits)

@@ -1,0 +1,61 @@
+"""The transport with the direct lane: a public threaded `grpc.Server` whose ranking service the lane answers."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from rankserve.v1 import models_pb2_grpc
+from rankserve_server.limits import Limits
+from rankserve_server.service.model_service import ModelService
+from rankserve_server.service.planning import Planner
+from rankserve_server.transport.lane import Lane
+from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options, enable_reflection
+
+# Threads for all services but ranking: their calls are short, and Watch of the health service holds none.
+_POOL_THREADS = 4
+
+
+class DirectTransport:
+    """See `Transport`."""
+
+    def __init__(self, planner: Planner, models: ModelService, limits: Limits) -> None:
+        pool = ThreadPoolExecutor(_POOL_THREADS)
+        self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=pool)
+        self._server = grpc.server(pool, options=channel_options(limits))
+        self._lane = Lane(self._server, planner, limits)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        enable_reflection(self._server)
+
+    @property
+    def in_flight(self) -> int:
+        return self._lane.in_flight
+
+    def listen(self, address: str) -> int:
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._server.start()
+        self._lane.start()
+
+    async def set_serving(self) -> None:
+        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def set_not_serving(self) -> None:
+        self._health.enter_graceful_shutdown()
+
+    async def drain(self, seconds: float) -> None:
+        await asyncio.to_thread(self._lane.drain, seconds)
+
+    async def stop(self, at_once: bool) -> None:
+        self._lane.stop_asking()
+        stopped = self._server.stop(None if at_once else LAST_BYTES_SECONDS)
+        await asyncio.to_thread(stopped.wait)
+        await asyncio.to_thread(self._lane.close)
+
+    def _set_health(self, status: int) -> None:
+        for name in HEALTH_NAMES:
+            self._health.set(name, status)

@@ -1,0 +1,37 @@
+"""What the server's life needs of a transport."""
+
+from typing import Protocol
+
+
+class Transport(Protocol):
+    """A gRPC server with all services, on one event loop."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered."""
+
+    def listen(self, address: str) -> int:
+        """Takes HOST:PORT and returns the port.
+
+        Raises:
+            RuntimeError: where it cannot be had.
+        """
+
+    async def start(self) -> None:
+        """Takes calls; the health service says NOT_SERVING."""
+
+    async def set_serving(self) -> None:
+        """Makes the health service say SERVING."""
+
+    async def set_not_serving(self) -> None:
+        """Makes the health service say NOT_SERVING, for good."""
+
+    async def drain(self, seconds: float) -> None:
+        """Refuses new requests, ends open streams, and waits at most so long for the requests in flight."""
+
+    async def stop(self, at_once: bool) -> None:
+        """Closes every connection and frees everything.
+
+        Args:
+            at_once: whether answers on their way are cut off.
+        """

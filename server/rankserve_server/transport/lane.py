@@ -1,0 +1,145 @@
+"""The direct lane: one thread that takes calls, computes batches and sends the answers.
+
+A batch forms by itself: while one is computed, the core reads the next messages. There is no event loop, no timer and
+no hand-over between threads on the way of a request.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import grpc
+
+from rankserve_server.errors import NotReadyError
+from rankserve_server.job_queue import JobQueue
+from rankserve_server.limits import Limits
+from rankserve_server.service.planning import Planner
+from rankserve_server.transport import grpc_core
+from rankserve_server.transport.lane_calls import BatchCall, LaneCall, RankCall, StreamCall
+
+_log = logging.getLogger(__name__)
+
+_SERVICE = "/rankserve.v1.RankingService"
+_CALL_TYPES: dict[str, type[LaneCall]] = {
+    f"{_SERVICE}/Rank": RankCall,
+    f"{_SERVICE}/BatchRank": BatchCall,
+    f"{_SERVICE}/RankStream": StreamCall,
+}
+# How many calls of a method the core may hand over before it is asked again: enough that it never waits for us.
+_REQUESTED_CALLS = 128
+# Events taken before the next batch is computed, where they keep coming.
+_EVENTS_PER_ROUND = 512
+# How soon an idle lane notices that the server drains.
+_IDLE_SECONDS = 0.1
+
+
+class Lane:
+    """The RankingService of a public `grpc.Server`, on a thread of its own.
+
+    Attributes:
+        planner: from messages to jobs.
+        limits: bounds on requests.
+        jobs: what waits for the engine.
+        in_flight: requests that are being answered.
+        streams: the RankStream calls that are open.
+        draining: whether new requests are refused.
+    """
+
+    def __init__(self, server: grpc.Server, planner: Planner, limits: Limits) -> None:
+        """Before the server starts."""
+        self.planner = planner
+        self.limits = limits
+        self.jobs = JobQueue(limits.max_queued_candidates)
+        self.in_flight = 0
+        self.streams: set[StreamCall] = set()
+        self.draining = False
+        self._stopping = False
+        self._closed = False
+        self._queue = grpc_core.CallQueue(server, tuple(_CALL_TYPES))
+        self._thread = threading.Thread(target=self._run, name="rankserve-lane", daemon=True)
+
+    def start(self) -> None:
+        """Takes calls; once the server has started."""
+        for method, call_type in _CALL_TYPES.items():
+            arrivals = _Arrivals(partial(call_type, self), partial(self._request_call, method))
+            for _ in range(_REQUESTED_CALLS):
+                arrivals.ask()
+        self._thread.start()
+
+    def drain(self, seconds: float) -> int:
+        """Refuses new requests, ends streams and waits for what is in flight.
+
+        Returns:
+            How many requests were in flight when the time was up.
+        """
+        self.draining = True
+        until = time.monotonic() + seconds
+        # A stream that is open when the lane notices is ended by it, so that none is left.
+        while (self.in_flight or self.streams) and time.monotonic() < until:
+            time.sleep(_IDLE_SECONDS / 10)
+        return self.in_flight
+
+    def stop_asking(self) -> None:
+        """Asks for no further calls; before the server is stopped."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Ends the thread; after the server has stopped."""
+        self._closed = True
+        self._thread.join()
+        self._queue.close()
+
+    def check_open(self) -> None:
+        """Refuses a new request while the server drains.
+
+        Raises:
+            NotReadyError: then.
+        """
+        if self.draining:
+            raise NotReadyError("the server is shutting down; another one can answer")
+
+    def _request_call(self, method: str, arrivals: "_Arrivals") -> None:
+        if not self._stopping:
+            self._queue.request_call(method, arrivals)
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._take_events(0 if self.jobs else _IDLE_SECONDS)
+            if self.draining:
+                for stream in list(self.streams):
+                    stream.end_reading()
+            if self.jobs:
+                for job in self.jobs.compute_batch():
+                    job.on_done(job)
+
+    def _take_events(self, wait: float) -> None:
+        event = self._queue.next_event(wait)
+        left = _EVENTS_PER_ROUND
+        while event is not None:
+            try:
+                event.tag.handle(event)
+            except Exception:  # whatever it is, it must not end the thread
+                _log.exception("Handling an event of a call failed.")
+            left -= 1
+            event = self._queue.next_event(0) if left else None
+
+
+class _Arrivals:
+    """Gets the new calls of one method."""
+
+    def __init__(self, make: Callable[[Any], LaneCall], request_call: Callable[["_Arrivals"], None]) -> None:
+        self._make = make
+        self._request_call = request_call
+
+    def ask(self) -> None:
+        """Asks for one more call."""
+        self._request_call(self)
+
+    def handle(self, event: Any) -> None:
+        """Starts a call. The event of a server that stops brings none."""
+        if event.success:
+            self.ask()
+            self._make(event).start()

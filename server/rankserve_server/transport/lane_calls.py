@@ -1,0 +1,289 @@
+"""The calls of the direct lane, as the states that they go through. Everything here runs on the lane's thread."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from google.protobuf.message import DecodeError, Message
+
+from rankserve.v1 import ranking_pb2
+from rankserve_server.engine.engine import Engine
+from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
+from rankserve_server.score_job import ScoreJob
+from rankserve_server.service.conversion import refusal_of
+from rankserve_server.service.planning import PlannedBatch, PlannedRequest
+from rankserve_server.service.status import STATUS_DETAILS_KEY, status_of
+from rankserve_server.transport import grpc_core
+
+if TYPE_CHECKING:
+    from rankserve_server.transport.lane import Lane
+
+
+class LaneCall:
+    """What all calls have in common."""
+
+    def __init__(self, lane: "Lane", arrival: Any) -> None:
+        """A call that has arrived."""
+        self._lane = lane
+        # Kept until the call is over: the core writes into what it owns.
+        self._arrival = arrival
+        self._call = arrival.call
+        self._close_watched = False
+
+    def start(self) -> None:
+        """Asks for the first message."""
+        raise NotImplementedError
+
+    def deadline(self) -> float:
+        """The caller's deadline on the clock of `time.monotonic`; infinite where there is none."""
+        deadline: float = self._arrival.call_details.deadline
+        return deadline - time.time() + time.monotonic()
+
+    def _fail(self, error: Exception, started: bool, tag: grpc_core.Tag) -> None:
+        status = status_of(error)
+        trailing = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+        grpc_core.send_status(self._call, status.code, status.message, trailing, started, self._close_watched, tag)
+
+
+class _UnaryCall(LaneCall):
+    """One message in, one out. It is its own tag: first for the message, then for the end of the answer."""
+
+    request_type: ClassVar[type[Message]]
+
+    def __init__(self, lane: "Lane", arrival: Any) -> None:
+        super().__init__(lane, arrival)
+        self._answered = False
+        self._waiting = 0
+
+    def start(self) -> None:
+        self._lane.in_flight += 1
+        grpc_core.receive_message(self._call, self)
+
+    def handle(self, event: Any) -> None:
+        """The message has come, or the answer has gone."""
+        if self._answered:
+            self._lane.in_flight -= 1
+            return
+        try:
+            self._accept(grpc_core.message_of(event))
+        except Exception as error:  # a bug too must reach the client as a status
+            self._refuse(error)
+
+    def _plan(self, request: Any, deadline: float) -> PlannedRequest | PlannedBatch:
+        raise NotImplementedError
+
+    def _accept(self, message: bytes | None) -> None:
+        if message is None:
+            # The client has gone, or has sent none; then it is told.
+            raise InvalidRequestError(Violation("", "the call ended without a request"))
+        self._lane.check_open()
+        self._planned = self._plan(parsed(self.request_type, message), self.deadline())
+        jobs = self._planned.jobs
+        if not jobs:
+            self._respond()
+            return
+        self._waiting = len(jobs)
+        for job in jobs:
+            job.on_done = self._job_done
+        queue = self._lane.jobs
+        queue.add(*jobs)
+        if queue.queued_candidates > Engine.slice_rows:
+            # It will not be answered with the next batch, so it is worth knowing whether somebody still waits.
+            self._close_watched = True
+            grpc_core.watch_close(self._call, Notice(self._on_close))
+
+    def _job_done(self, _job: ScoreJob) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            self._respond()
+
+    def _respond(self) -> None:
+        try:
+            answer = self._planned.response().SerializeToString()
+        except Exception as error:
+            self._refuse(error)
+            return
+        self._answered = True
+        grpc_core.send_answer(self._call, answer, self._close_watched, self)
+
+    def _refuse(self, error: Exception) -> None:
+        self._answered = True
+        self._fail(error, started=False, tag=self)
+
+    def _on_close(self, event: Any) -> None:
+        if grpc_core.was_cancelled(event):
+            for job in self._planned.jobs:
+                job.abandoned = True
+
+
+class RankCall(_UnaryCall):
+    """A call of Rank."""
+
+    request_type = ranking_pb2.RankRequest
+
+    def _plan(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest:
+        return self._lane.planner.plan(request, deadline)
+
+
+class BatchCall(_UnaryCall):
+    """A call of BatchRank."""
+
+    request_type = ranking_pb2.BatchRankRequest
+
+    def _plan(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
+        return self._lane.planner.plan_batch(request, deadline)
+
+
+class StreamCall(LaneCall):
+    """A call of RankStream: several requests are answered at the same time, and the answers go out in order."""
+
+    def __init__(self, lane: "Lane", arrival: Any) -> None:
+        super().__init__(lane, arrival)
+        self._answers: deque[_StreamAnswer] = deque()
+        self._reading = False
+        self._last_read = False
+        self._sending = False
+        self._over = False
+
+    def start(self) -> None:
+        self._lane.streams.add(self)
+        self._close_watched = True
+        grpc_core.watch_close(self._call, Notice(self._on_close))
+        grpc_core.send_start(self._call, Notice(_nothing))
+        self._read()
+
+    def end_reading(self) -> None:
+        """Takes no further request, because the server drains."""
+        if not self._last_read:
+            self._last_read = True
+            self._send()
+
+    def _read(self) -> None:
+        """Asks for the next message, if there is room; a client that sends more waits in the core meanwhile."""
+        room = len(self._answers) < self._lane.limits.max_stream_requests
+        if room and not (self._reading or self._last_read or self._over):
+            self._reading = True
+            grpc_core.receive_message(self._call, Notice(self._on_message))
+
+    def _on_message(self, event: Any) -> None:
+        self._reading = False
+        message = grpc_core.message_of(event)
+        if message is None:
+            self._last_read = True
+        elif not self._over:
+            self._lane.in_flight += 1
+            answer = _StreamAnswer(self._send)
+            self._answers.append(answer)
+            answer.start(self._lane, message, self.deadline())
+        self._send()
+        self._read()
+
+    def _send(self) -> None:
+        """Sends the next answer, if it is ready and the one before it is out; the status after the last one."""
+        if self._sending or self._over:
+            return
+        if self._answers:
+            response = self._answers[0].response
+            if response is not None:
+                self._sending = True
+                grpc_core.send_message(self._call, response, Notice(self._on_sent))
+        elif self._last_read:
+            self._end()
+
+    def _on_sent(self, _event: Any) -> None:
+        self._sending = False
+        if not self._over:
+            self._answers.popleft()
+            self._lane.in_flight -= 1
+            self._send()
+            self._read()
+
+    def _end(self) -> None:
+        self._leave()
+        try:
+            self._lane.check_open()
+        except NotReadyError as error:
+            self._fail(error, started=True, tag=Notice(_nothing))
+        else:
+            grpc_core.send_status(self._call, 0, "", (), started=True, close_watched=True, tag=Notice(_nothing))
+
+    def _on_close(self, event: Any) -> None:
+        if grpc_core.was_cancelled(event) and not self._over:
+            self._leave()
+
+    def _leave(self) -> None:
+        """The call is over, for whatever reason: what is still being made is of no use."""
+        self._over = True
+        self._lane.streams.discard(self)
+        self._lane.in_flight -= len(self._answers)
+        for answer in self._answers:
+            answer.abandon()
+        self._answers.clear()
+
+
+class _StreamAnswer:
+    """The answer to one request of a stream.
+
+    Attributes:
+        response: its message, once it is ready.
+    """
+
+    def __init__(self, on_ready: Callable[[], None]) -> None:
+        self.response: bytes | None = None
+        self._on_ready = on_ready
+        self._planned: PlannedRequest | None = None
+
+    def start(self, lane: "Lane", message: bytes, deadline: float) -> None:
+        try:
+            self._planned = lane.planner.plan(parsed(ranking_pb2.RankRequest, message), deadline)
+            for job in self._planned.jobs:
+                job.on_done = self._finish
+            lane.jobs.add(*self._planned.jobs)
+        except Exception as error:  # the stream goes on
+            self.response = refusal_of(error).SerializeToString()
+        else:
+            if not self._planned.jobs:
+                self._finish(None)
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        if self._planned is not None:
+            for job in self._planned.jobs:
+                job.abandoned = True
+
+    def _finish(self, _job: ScoreJob | None) -> None:
+        assert self._planned is not None  # noqa: S101, only planned requests have jobs
+        try:
+            response = self._planned.response()
+        except Exception as error:  # the stream goes on
+            response = refusal_of(error)
+        self.response = response.SerializeToString()
+        self._on_ready()
+
+
+class Notice:
+    """A tag that hands its event to a function."""
+
+    __slots__ = ("handle",)
+
+    def __init__(self, handle: Callable[[Any], None]) -> None:
+        self.handle = handle
+
+
+def parsed(message_type: type[Message], message: bytes) -> Any:
+    """The message in these bytes.
+
+    Raises:
+        InvalidRequestError: where they are none.
+    """
+    try:
+        return message_type.FromString(message)
+    except DecodeError as error:
+        raise InvalidRequestError(
+            Violation("", f"the request is not a {message_type.DESCRIPTOR.full_name}: {error}")
+        ) from error
+
+
+def _nothing(_event: Any) -> None:
+    """For events that call for nothing."""

@@ -1,0 +1,34 @@
+"""What both transports put beside the ranking service."""
+
+from typing import TYPE_CHECKING
+
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
+
+from rankserve.v1 import models_pb2, ranking_pb2
+from rankserve_server.limits import Limits
+
+if TYPE_CHECKING:
+    import grpc
+
+RANKING_SERVICE = ranking_pb2.DESCRIPTOR.services_by_name["RankingService"].full_name
+MODEL_SERVICE = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+# "" is the whole server, as probes ask for it that name no service.
+HEALTH_NAMES = ("", RANKING_SERVICE)
+# What is left after the drain are calls without an end, such as Watch of the health service, and answers on their way.
+LAST_BYTES_SECONDS = 1.0
+
+
+def channel_options(limits: Limits) -> list[tuple[str, int]]:
+    """The settings of the C core."""
+    return [
+        # With it a second server would share the port, and the clients of both would get either.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", limits.max_message_bytes),
+    ]
+
+
+def enable_reflection(server: "grpc.Server | grpc.aio.Server") -> None:
+    """Lets clients ask what services there are."""
+    names = (RANKING_SERVICE, MODEL_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
