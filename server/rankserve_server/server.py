@@ -1,6 +1,7 @@
 """The server's life: listen, load, answer, drain."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ class Server:
             await asyncio.to_thread(self._repository.load, self._check_not_stopped)
         except _StoppedError:
             return False
+        _freeze_heap()
         return True
 
     async def _serve(self) -> None:
@@ -116,6 +118,12 @@ class Server:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
+
+
+def _freeze_heap() -> None:
+    """Takes all that was loaded out of garbage collection: looking through it again and again stops every request."""
+    gc.collect()
+    gc.freeze()
 
 
 def _describe(model: LoadedModel) -> str:

@@ -47,8 +47,8 @@ def query_of(request: ranking_pb2.RankRequest, limits: Limits) -> RankQuery:
 def response_of(ranking: Ranking, model: LoadedModel) -> ranking_pb2.RankResponse:
     """The response that carries a ranking."""
     return ranking_pb2.RankResponse(
-        item_ids=ranking.item_ids,
-        scores=ranking.scores,
+        item_ids=ranking.item_ids.tolist(),
+        scores=ranking.scores.tolist(),
         titles=ranking.titles or (),
         unknown_item_ids=ranking.unknown_item_ids,
         user_known=ranking.user_known,
@@ -84,7 +84,8 @@ def _violations(request: ranking_pb2.RankRequest, limits: Limits) -> Iterator[Vi
         )
     if len(request.exclude_ids) > limits.max_candidates:
         yield Violation("exclude_ids", f"at most {limits.max_candidates} are accepted, got {len(request.exclude_ids)}")
-    yield from _enum_violations(request)
+    if request.order or request.unknown_user or request.unknown_items:
+        yield from _enum_violations(request)
     if request.model.WhichOneof("choice") == "version" and request.model.version < 1:
         yield Violation("model.version", f"should be 1 or more, got {request.model.version}")
     if request.HasField("history"):

@@ -1,6 +1,7 @@
 """From a request's message to score jobs, and from scored jobs to the response: the same on every transport."""
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -8,10 +9,11 @@ from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.ranking import Plan
+from rankserve_server.ranking import Plan, Ranking
 from rankserve_server.repository import Repository
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import query_of, refusal_of, response_of
+from rankserve_server.service.encoding import ResponseEncoder
 from rankserve_server.service.selector import selection_of
 
 _NO_SCORES = np.zeros(0, np.float32)
@@ -24,11 +26,13 @@ class PlannedRequest:
     Attributes:
         plan: what is scored, and what becomes of the scores.
         model: the version that answers.
+        encoder: of its responses.
         jobs: one job; none where nothing is left to score.
     """
 
     plan: Plan
     model: LoadedModel
+    encoder: ResponseEncoder
     jobs: list[ScoreJob]
 
     def response(self) -> ranking_pb2.RankResponse:
@@ -37,12 +41,19 @@ class PlannedRequest:
         Raises:
             Exception: the error of a job that failed.
         """
+        return response_of(self._ranking(), self.model)
+
+    def encoded_response(self) -> bytes:
+        """The same, serialised."""
+        return self.encoder.encode(self._ranking())
+
+    def _ranking(self) -> Ranking:
         if not self.jobs:
-            return response_of(self.plan.finish(_NO_SCORES), self.model)
+            return self.plan.finish(_NO_SCORES)
         job = self.jobs[0]
         if job.error is not None:
             raise job.error
-        return response_of(self.plan.finish(job.scores), self.model)
+        return self.plan.finish(job.scores)
 
 
 @dataclass(slots=True)
@@ -61,6 +72,10 @@ class PlannedBatch:
         """The answers, once the jobs are done."""
         return ranking_pb2.BatchRankResponse(responses=[_response_or_refusal(request) for request in self.requests])
 
+    def encoded_response(self) -> bytes:
+        """The same, serialised."""
+        return self.response().SerializeToString()
+
 
 class Planner:
     """Plans requests with the models of a repository."""
@@ -68,6 +83,8 @@ class Planner:
     def __init__(self, repository: Repository, limits: Limits) -> None:
         self._repository = repository
         self._limits = limits
+        # Weak, so that an encoder goes with its version.
+        self._encoders: WeakKeyDictionary[LoadedModel, ResponseEncoder] = WeakKeyDictionary()
 
     def plan(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest:
         """Plans one request.
@@ -83,7 +100,7 @@ class Planner:
         model = self._repository.select(**selection_of(request.model))
         plan = Plan(query, model)
         jobs = [ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline)] if plan.count else []
-        return PlannedRequest(plan, model, jobs)
+        return PlannedRequest(plan, model, self._encoder(model), jobs)
 
     def plan_batch(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
         """Plans the requests of a BatchRank call.
@@ -100,6 +117,12 @@ class Planner:
         jobs = [job for item in planned if isinstance(item, PlannedRequest) for job in item.jobs]
         self._check_batch_candidates(jobs)
         return PlannedBatch(planned, jobs)
+
+    def _encoder(self, model: LoadedModel) -> ResponseEncoder:
+        encoder = self._encoders.get(model)
+        if encoder is None:
+            encoder = self._encoders[model] = ResponseEncoder(model)
+        return encoder
 
     def _plan_or_error(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest | Exception:
         try:

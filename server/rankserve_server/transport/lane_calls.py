@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from google.protobuf.message import DecodeError, Message
 
 from rankserve.v1 import ranking_pb2
-from rankserve_server.engine.engine import Engine
 from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import refusal_of
@@ -18,6 +17,10 @@ from rankserve_server.transport import grpc_core
 
 if TYPE_CHECKING:
     from rankserve_server.transport.lane import Lane
+
+# From so many queued candidates on, some 20 ms of work, a call is dropped when its client goes. To watch for that
+# costs as much as to score a few candidates.
+_WATCHED_QUEUE = 64 * 1_024
 
 
 class LaneCall:
@@ -88,8 +91,8 @@ class _UnaryCall(LaneCall):
             job.on_done = self._job_done
         queue = self._lane.jobs
         queue.add(*jobs)
-        if queue.queued_candidates > Engine.slice_rows:
-            # It will not be answered with the next batch, so it is worth knowing whether somebody still waits.
+        if queue.queued_candidates > _WATCHED_QUEUE:
+            # It will wait for a while, so it is worth knowing whether somebody still waits for it.
             self._close_watched = True
             grpc_core.watch_close(self._call, Notice(self._on_close))
 
@@ -100,7 +103,7 @@ class _UnaryCall(LaneCall):
 
     def _respond(self) -> None:
         try:
-            answer = self._planned.response().SerializeToString()
+            answer = self._planned.encoded_response()
         except Exception as error:
             self._refuse(error)
             return
@@ -255,10 +258,9 @@ class _StreamAnswer:
     def _finish(self, _job: ScoreJob | None) -> None:
         assert self._planned is not None  # noqa: S101, only planned requests have jobs
         try:
-            response = self._planned.response()
+            self.response = self._planned.encoded_response()
         except Exception as error:  # the stream goes on
-            response = refusal_of(error)
-        self.response = response.SerializeToString()
+            self.response = refusal_of(error).SerializeToString()
         self._on_ready()
 
 

@@ -30,7 +30,8 @@ class IdIndex:
         largest = int(ids[-1]) if len(ids) else 0
         self._direct: npt.NDArray[np.int32] | None = None
         if largest < max(_SMALL_TABLE, _DIRECT_TABLE_SPAN * len(ids)):
-            self._direct = np.zeros(largest + 1, np.int32)
+            # One entry more than there are ids up to the largest: where larger ones are clipped to.
+            self._direct = np.zeros(largest + 2, np.int32)
             self._direct[ids] = np.arange(1, len(ids) + 1, dtype=np.int32)
 
     def __len__(self) -> int:
@@ -39,12 +40,8 @@ class IdIndex:
     def rows(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """The row of each id: int32, same length as `ids`, 0 where an id is not known. Any int64 is accepted."""
         if self._direct is not None:
-            table = self._direct
-            # Seen as unsigned, a negative id is larger than any table, so one comparison finds all that are outside.
-            inside = ids.view(np.uint64) < len(table)
-            if inside.all():
-                return table[ids]
-            return table[np.where(inside, ids, 0)]
+            # Negative ids are clipped to 0, which is no id either.
+            return self._direct.take(ids, mode="clip")
         places = np.searchsorted(self.ids, ids)
         places[places == len(self.ids)] = 0
         return np.where(self.ids[places] == ids, places + 1, 0).astype(np.int32)
