@@ -1,0 +1,62 @@
+"""Client of rankserve: orders candidate items for a user by predicted rating, over gRPC.
+
+`RankingClient` blocks, `AsyncRankingClient` is the same for asyncio.
+"""
+
+from rankserve_client.async_client import AsyncRankingClient
+from rankserve_client.client import RankingClient
+from rankserve_client.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidRequest,
+    MessageTooLarge,
+    ModelNotFound,
+    NotSupported,
+    Overloaded,
+    PermissionDenied,
+    RankServeError,
+    Resource,
+    ServerError,
+    Unauthenticated,
+    Unavailable,
+    Unreachable,
+)
+from rankserve_client.model_info import DatasetInfo, ModelInfo, ModelState
+from rankserve_client.policies import Keepalive, RetryPolicy
+from rankserve_client.query import Order, RankQuery, UnknownItems, UnknownUser
+from rankserve_client.ranking import Ranking
+from rankserve_client.results import RankResult
+from rankserve_client.version import __version__
+
+__all__ = [
+    "AsyncRankingClient",
+    "Cancelled",
+    "DatasetInfo",
+    "DeadlineExceeded",
+    "FieldViolation",
+    "InvalidRequest",
+    "Keepalive",
+    "MessageTooLarge",
+    "ModelInfo",
+    "ModelNotFound",
+    "ModelState",
+    "NotSupported",
+    "Order",
+    "Overloaded",
+    "PermissionDenied",
+    "RankQuery",
+    "RankResult",
+    "RankServeError",
+    "Ranking",
+    "RankingClient",
+    "Resource",
+    "RetryPolicy",
+    "ServerError",
+    "Unauthenticated",
+    "Unavailable",
+    "UnknownItems",
+    "UnknownUser",
+    "Unreachable",
+    "__version__",
+]

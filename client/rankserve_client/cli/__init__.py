@@ -1,0 +1,5 @@
+"""The command `rankserve`."""
+
+from rankserve_client.cli.group import main
+
+__all__ = ["main"]

@@ -1,0 +1,28 @@
+"""The subcommands: found among the installed packages' entry points, imported only when they run."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+ENTRY_POINT_GROUP = "rankserve.commands"
+
+SUMMARIES = {
+    "train": "Train a model on ratings and publish it.",
+    "evaluate": "Measure a published model on ratings.",
+    "serve": "Serve published models over gRPC.",
+    "rank": "Rank items for a user.",
+    "models": "List the models of a server.",
+}
+"""One line for each of our own commands, in the order of their use, so that listing them imports none of them."""
+
+_EXTRAS = {"rankserve_server": "server", "rankserve_training": "training"}
+
+
+def find_commands() -> dict[str, EntryPoint]:
+    """The entry points of the installed subcommands by name: ours in the order of `SUMMARIES`, then others."""
+    found = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    names = [name for name in SUMMARIES if name in found] + sorted(found.keys() - SUMMARIES.keys())
+    return {name: found[name] for name in names}
+
+
+def extra_of(command: EntryPoint) -> str | None:
+    """The extra of the distribution that brings what a command needs; None for one that needs none."""
+    return _EXTRAS.get(command.module.partition(".")[0])

@@ -1,0 +1,55 @@
+"""What the commands print: tables for people, JSON for programs."""
+
+import json
+import struct
+import sys
+from io import TextIOWrapper
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Wide enough that nothing wraps or is cut where there is no terminal whose width counts.
+_PIPE_WIDTH = 10_000
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Prints one JSON object on one line of standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def console() -> Console:
+    """The console on standard output: colours and the width of the screen on a terminal, plain and uncut in a pipe."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a title may have letters that the terminal's encoding has not
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def table(*columns: str, numeric: tuple[str, ...] = ()) -> Table:
+    """An empty table; the columns named in `numeric` are aligned to the right."""
+    result = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        result.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    return result
+
+
+def printable(text: str) -> str:
+    """The text without what would move the cursor or break the table."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def cell(text: object, style: str = "") -> Text:
+    """A table cell."""
+    return Text(printable(str(text)), style=style)
+
+
+def shortest(value: float) -> float:
+    """The shortest decimal for a float of 32 bits, which scores are: 3.7 where Python would show 3.700000047683716."""
+    for digits in range(6, 9):
+        number = float(f"{value:.{digits}g}")
+        if struct.pack("f", number) == struct.pack("f", value):
+            return number
+    return value

@@ -1,0 +1,258 @@
+"""The blocking client."""
+
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from rankserve.v1 import models_pb2, models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
+from rankserve_client.error_decoding import from_rpc_error
+from rankserve_client.messages import to_model_info, to_ranking, to_request, to_selector
+from rankserve_client.model_info import ModelInfo
+from rankserve_client.policies import Keepalive, RetryPolicy
+from rankserve_client.query import Order, RankQuery, UnknownItems, UnknownUser, check_selector
+from rankserve_client.ranking import Ranking
+from rankserve_client.results import RankResult, to_results
+from rankserve_client.settings import (
+    DEFAULT_KEEPALIVE,
+    DEFAULT_MAX_MESSAGE_BYTES,
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUT,
+    Metadata,
+    client_settings,
+)
+from rankserve_client.stream import stream_results
+
+_Response = TypeVar("_Response")
+
+
+class RankingClient:
+    """Ranks items over gRPC. It can be shared between threads, and should be: it holds the connections.
+
+    It connects with the first call and again by itself after a server was away. Every call has a deadline.
+
+    >>> from rankserve_client import RankingClient
+    >>> with RankingClient("127.0.0.1:50051") as client:  # doctest: +SKIP
+    ...     ranking = client.rank(42, [204, 141, 131], titles=True)
+    ...     for (item_id, score), title in zip(ranking, ranking.titles):
+    ...         print(f"{score:.2f}  {item_id}  {title}")
+
+    Args:
+        target: Where the server is: `"host:port"`, or one of gRPC's schemes (`dns:`, `ipv4:`, `ipv6:`, `unix:`). Calls
+            are spread over all addresses that a host name resolves to, and over all of a sequence, which takes IP
+            addresses (or `unix:` sockets) only.
+        timeout: Seconds that a call may take, retries included; `math.inf` for no deadline. Every call can override it.
+        retry: How calls that fail with UNAVAILABLE are repeated; None: not at all.
+        keepalive: How lost connections are noticed; None: only by deadlines.
+        credentials: Such as `grpc.ssl_channel_credentials()`; None is plaintext.
+        authority: The name that the server's certificate is checked against, where it is not the host of `target`.
+        metadata: Pairs that are sent with every call, such as a token.
+        max_message_bytes: The largest message, sent or received.
+        channel: A channel to use instead of an own one to `target`. It is not closed with the client, and it brings its
+            own retries, keepalive, credentials, authority and limits.
+
+    Raises:
+        ValueError: An argument is out of its range, or `target` is an address that gRPC cannot use.
+    """
+
+    def __init__(
+        self,
+        target: str | Sequence[str] | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = DEFAULT_RETRY,
+        keepalive: Keepalive | None = DEFAULT_KEEPALIVE,
+        credentials: grpc.ChannelCredentials | None = None,
+        authority: str | None = None,
+        metadata: Metadata = (),
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        channel: grpc.Channel | None = None,
+    ) -> None:
+        if channel is not None and not isinstance(channel, grpc.Channel):
+            raise ValueError(f"`channel` must be a grpc.Channel. Received: `channel` = {channel!r}")
+        self._settings = client_settings(
+            target,
+            channel,
+            timeout=timeout,
+            retry=retry,
+            keepalive=keepalive,
+            credentials=credentials,
+            authority=authority,
+            metadata=metadata,
+            max_message_bytes=max_message_bytes,
+        )
+        self._owns_channel = channel is None
+        self._closed = False
+        self._channel = channel or self._open()
+        self._ranking = ranking_pb2_grpc.RankingServiceStub(self._channel)
+        self._models = models_pb2_grpc.ModelServiceStub(self._channel)
+
+    @property
+    def target(self) -> str:
+        """The address or addresses that were given."""
+        return self._settings.target
+
+    def rank(
+        self,
+        user_id: int,
+        candidates: Iterable[int] | None = None,
+        *,
+        top_k: int = 0,
+        model: str | None = None,
+        version: int | None = None,
+        alias: str | None = None,
+        history: Mapping[int, float] | Iterable[tuple[int, float]] | None = None,
+        exclude_seen: bool = False,
+        exclude: Iterable[int] = (),
+        order: Order = "score",
+        titles: bool = False,
+        unknown_user: UnknownUser = "score",
+        unknown_items: UnknownItems = "score",
+        timeout: float | None = None,
+    ) -> Ranking:
+        """Orders candidates for a user; see `RankQuery` for the arguments and for what they raise.
+
+        Args:
+            timeout: Seconds that this call may take; None is the client's, `math.inf` none.
+
+        Raises:
+            InvalidRequest: The server objects to a field, such as too many candidates.
+            ModelNotFound: The server has no such model, version or alias.
+            NotSupported: The model cannot use `history`.
+            Overloaded: The server has more work than it accepts; `retry_after` says when to come back.
+            DeadlineExceeded: No answer within `timeout`.
+            Unavailable: The server is not ready, or (`Unreachable`) there is none.
+            RankServeError: Any other status; the base of all of these.
+            RuntimeError: The client is closed.
+        """
+        query = RankQuery(
+            user_id,
+            candidates,
+            top_k=top_k,
+            model=model,
+            version=version,
+            alias=alias,
+            history=history,
+            exclude_seen=exclude_seen,
+            exclude=exclude,
+            order=order,
+            titles=titles,
+            unknown_user=unknown_user,
+            unknown_items=unknown_items,
+        )
+        return to_ranking(self._call(self._ranking.Rank, to_request(query), timeout), titles)
+
+    def rank_batch(self, queries: Iterable[RankQuery], *, timeout: float | None = None) -> list[RankResult]:
+        """Ranks several queries, usually of different users, in one call; the results are in their order.
+
+        A query that the server refuses has in its place the error that `rank` would have raised, and does not touch
+        its neighbours. No queries, no call.
+
+        >>> with RankingClient("127.0.0.1:50051") as client:  # doctest: +SKIP
+        ...     for result in client.rank_batch([RankQuery(42, [204, 131]), RankQuery(7, [131])]):
+        ...         print(result.item_ids if isinstance(result, Ranking) else f"refused: {result}")
+
+        Raises:
+            RankServeError: The whole call failed, as in `rank`; also for more queries than the server takes at once.
+        """
+        queries = list(queries)
+        if not queries:
+            return []
+        request = ranking_pb2.BatchRankRequest(requests=map(to_request, queries))
+        response = self._call(self._ranking.BatchRank, request, timeout)
+        return to_results(queries, response.responses, self.target)
+
+    def rank_stream(
+        self, queries: Iterable[RankQuery], *, timeout: float | None = None
+    ) -> Generator[RankResult, None, None]:
+        """Ranks any number of queries over one call, while they are being produced; the results are in their order.
+
+        Results are as in `rank_batch`. `queries` is iterated on another thread, at most 64 ahead of the results, and an
+        exception that it raises is raised here. Leaving the loop, or `close()` of the generator, ends the call.
+
+        Args:
+            timeout: Seconds to wait for each answer, not for the whole stream; None is the client's, `math.inf` no end.
+
+        Raises:
+            RankServeError: The call failed, as in `rank`, when the iteration reaches the failure.
+        """
+        self._check_open()
+        seconds = self._settings.deadline(timeout)
+
+        def start(requests: Any) -> Any:
+            return _unless_closed(lambda: self._ranking.RankStream(requests, metadata=self._settings.metadata))
+
+        return stream_results(start, queries, self.target, seconds)
+
+    def models(self, *, timeout: float | None = None) -> list[ModelInfo]:
+        """Every version that the server has loaded, tried to load or is loading; by name, newest version first.
+
+        Raises:
+            RankServeError: The call failed, as in `rank`.
+        """
+        response = self._call(self._models.ListModels, models_pb2.ListModelsRequest(), timeout)
+        return [to_model_info(model) for model in response.models]
+
+    def model(
+        self,
+        name: str | None = None,
+        *,
+        version: int | None = None,
+        alias: str | None = None,
+        timeout: float | None = None,
+    ) -> ModelInfo:
+        """One version of one model; by default the default model in its current version.
+
+        Raises:
+            ModelNotFound: The server has no such model, version or alias.
+            RankServeError: The call failed, as in `rank`.
+        """
+        check_selector(name, version, alias)
+        request = models_pb2.GetModelRequest(model=to_selector(name, version, alias))
+        return to_model_info(self._call(self._models.GetModel, request, timeout).model)
+
+    def close(self) -> None:
+        """Ends the calls that are under way (they raise `Cancelled`) and the connections; twice does no harm."""
+        self._closed = True
+        if self._owns_channel:
+            self._channel.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> grpc.Channel:
+        settings = self._settings
+        if settings.credentials is None:
+            return grpc.insecure_channel(settings.uri, settings.options)
+        return grpc.secure_channel(settings.uri, settings.credentials, settings.options)
+
+    def _call(self, method: Callable[..., _Response], request: object, timeout: float | None) -> _Response:
+        self._check_open()
+        seconds = self._settings.deadline(timeout)
+        try:
+            return _unless_closed(lambda: method(request, timeout=seconds, metadata=self._settings.metadata))
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.target, seconds) from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+
+
+def _unless_closed(call: Callable[[], _Response]) -> _Response:
+    """Tells a channel closed by another thread or by its owner from a bad argument, for which gRPC raises the same."""
+    try:
+        return call()
+    except ValueError as error:
+        # "Cannot invoke RPC on closed channel!" or "Cannot invoke RPC: Channel closed!"
+        if {"channel", "closed"} <= set(re.findall(r"\w+", str(error).lower())):
+            raise RuntimeError("the client is closed") from error
+        raise

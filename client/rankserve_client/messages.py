@@ -1,0 +1,112 @@
+"""Between the client's values and the messages on the wire, in both directions."""
+
+from collections.abc import Iterable
+from datetime import UTC
+from types import MappingProxyType
+from typing import Any
+
+from rankserve.v1 import models_pb2, ranking_pb2
+from rankserve_client.model_info import DatasetInfo, ModelInfo, ModelState
+from rankserve_client.query import Order, RankQuery, UnknownItems, UnknownUser
+from rankserve_client.ranking import Ranking
+
+# The default of each is the value that takes no bytes.
+_ORDER: "dict[Order, ranking_pb2.Order.ValueType]" = {
+    "score": ranking_pb2.ORDER_UNSPECIFIED,
+    "as_sent": ranking_pb2.ORDER_AS_SENT,
+}
+_UNKNOWN_USER: "dict[UnknownUser, ranking_pb2.UnknownUser.ValueType]" = {
+    "score": ranking_pb2.UNKNOWN_USER_UNSPECIFIED,
+    "reject": ranking_pb2.UNKNOWN_USER_REJECT,
+}
+_UNKNOWN_ITEMS: "dict[UnknownItems, ranking_pb2.UnknownItems.ValueType]" = {
+    "score": ranking_pb2.UNKNOWN_ITEMS_UNSPECIFIED,
+    "omit": ranking_pb2.UNKNOWN_ITEMS_OMIT,
+    "reject": ranking_pb2.UNKNOWN_ITEMS_REJECT,
+}
+
+_STATES: dict[int, ModelState] = {
+    models_pb2.MODEL_STATE_LOADING: "loading",
+    models_pb2.MODEL_STATE_READY: "ready",
+    models_pb2.MODEL_STATE_FAILED: "failed",
+}
+
+
+def to_request(query: RankQuery) -> ranking_pb2.RankRequest:
+    """The message for a query."""
+    request = ranking_pb2.RankRequest(
+        user_id=query.user_id,
+        top_k=query.top_k,
+        model=to_selector(query.model, query.version, query.alias),
+        exclude_seen=query.exclude_seen,
+        order=_ORDER[query.order],
+        include_titles=query.titles,
+        unknown_user=_UNKNOWN_USER[query.unknown_user],
+        unknown_items=_UNKNOWN_ITEMS[query.unknown_items],
+    )
+    if query.candidates is not None:
+        _fill("candidates", request.candidate_ids, query.candidates)
+    if query.exclude:
+        _fill("exclude", request.exclude_ids, query.exclude)
+    if query.history:
+        items, ratings = zip(*query.history, strict=True)
+        _fill("history", request.history.item_ids, items)
+        _fill("history", request.history.ratings, ratings)
+    return request
+
+
+def to_selector(model: str | None, version: int | None, alias: str | None) -> ranking_pb2.ModelSelector | None:
+    """The message that names a model; None, the default model in its current version, is no message at all."""
+    if model is None and version is None and alias is None:
+        return None
+    selector = ranking_pb2.ModelSelector(name=model or "")
+    if version is not None:
+        selector.version = version
+    if alias is not None:
+        selector.alias = alias
+    return selector
+
+
+def to_ranking(response: ranking_pb2.RankResponse, titles: bool) -> Ranking:
+    """The ranking in a response; `titles` says whether the query asked for them."""
+    return Ranking(
+        tuple(response.item_ids),
+        tuple(response.scores),
+        tuple(response.titles) if titles else None,
+        tuple(response.unknown_item_ids),
+        response.user_known,
+        response.model_name,
+        response.model_version,
+    )
+
+
+def to_model_info(model: models_pb2.Model) -> ModelInfo:
+    """The description in a model message."""
+    dataset = model.dataset
+    return ModelInfo(
+        name=model.name,
+        version=model.version,
+        state=_STATES.get(model.state, "unknown"),
+        state_message=model.state_message,
+        is_default=model.is_default,
+        aliases=tuple(model.aliases),
+        created=model.create_time.ToDatetime(UTC) if model.HasField("create_time") else None,
+        preset=model.preset,
+        dataset=DatasetInfo(dataset.name, dataset.fingerprint, dataset.rating_count)
+        if model.HasField("dataset")
+        else None,
+        user_count=model.user_count,
+        item_count=model.item_count,
+        rating_min=model.rating_min,
+        rating_max=model.rating_max,
+        metrics=MappingProxyType(dict(sorted(model.metrics.items()))),
+        library_versions=MappingProxyType(dict(sorted(model.library_versions.items()))),
+    )
+
+
+def _fill(name: str, column: Any, values: Iterable[Any]) -> None:
+    """Copies values into a column. protobuf checks each of them, and far faster than Python could."""
+    try:
+        column.extend(values)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"`{name}` has a value that is not allowed: {error}") from None

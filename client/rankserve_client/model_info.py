@@ -1,0 +1,66 @@
+"""What a server says about its models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+ModelState = Literal["loading", "ready", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """The ratings that a model was trained on."""
+
+    name: str
+    """Such as `movielens/100k`, or the name of the rating file."""
+
+    fingerprint: str
+    """SHA-256 over the ratings, hexadecimal: equal for equal ratings, wherever they came from."""
+
+    rating_count: int
+    """How many ratings, those held out for the test included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """One version of a model on a server."""
+
+    name: str
+    version: int
+
+    state: ModelState
+    """Only "ready" answers; "unknown" is a state that this release of the client does not know."""
+
+    state_message: str
+    """Why it is in that state; empty where there is nothing to say."""
+
+    is_default: bool
+    """Whether requests that name no model go to this version."""
+
+    aliases: tuple[str, ...]
+    """Names that the operator has given to this version."""
+
+    created: datetime | None
+    """When it was trained, in UTC; None where the server cannot tell."""
+
+    preset: str
+    """The preset that it was trained with; empty where the server cannot tell."""
+
+    dataset: DatasetInfo | None
+    """What it was trained on; None where the server cannot tell."""
+
+    user_count: int
+    item_count: int
+
+    rating_min: float
+    """The lowest rating of its scale."""
+
+    rating_max: float
+    """The highest rating of its scale."""
+
+    metrics: Mapping[str, float] = field(hash=False)
+    """Figures measured when it was trained, by name, such as `test_rmse` (on the rating scale)."""
+
+    library_versions: Mapping[str, str] = field(hash=False)
+    """The versions of the libraries that trained it, by name."""

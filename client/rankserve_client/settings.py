@@ -1,0 +1,121 @@
+"""The constructor arguments of the clients, checked and ready for use."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from rankserve_client.channel import ChannelOptions, channel_options
+from rankserve_client.policies import Keepalive, RetryPolicy, is_positive, require
+from rankserve_client.targets import parse_target
+
+DEFAULT_TIMEOUT = 5.0
+DEFAULT_RETRY = RetryPolicy()
+DEFAULT_KEEPALIVE = Keepalive()
+DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+Metadata = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
+
+_METADATA_KEY = re.compile(r"(?!grpc-)[0-9a-z_.-]+")
+_METADATA_TEXT = re.compile(r"[ -~]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What both clients need to open a channel and to make a call."""
+
+    uri: str
+    target: str
+    timeout: float
+    metadata: tuple[tuple[str, str | bytes], ...]
+    credentials: grpc.ChannelCredentials | None
+    options: ChannelOptions
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Seconds that a call may take, from its `timeout` argument: None is the client's own, infinity is none."""
+        seconds = self.timeout if timeout is None else check_timeout(timeout)
+        return None if seconds == math.inf else seconds
+
+
+def client_settings(
+    target: str | Sequence[str] | None,
+    injected: object | None,
+    *,
+    timeout: float,
+    retry: RetryPolicy | None,
+    keepalive: Keepalive | None,
+    credentials: grpc.ChannelCredentials | None,
+    authority: str | None,
+    metadata: Metadata,
+    max_message_bytes: int,
+) -> ClientSettings:
+    """Checks a client's constructor arguments; a ValueError names the argument and the value received."""
+    if (target is None) == (injected is None):
+        raise ValueError(
+            f"give either `target` or `channel`. Received: `target` = {target!r}, `channel` = {injected!r}"
+        )
+    if injected is not None:
+        changed = {
+            "retry": retry is not DEFAULT_RETRY,
+            "keepalive": keepalive is not DEFAULT_KEEPALIVE,
+            "credentials": credentials is not None,
+            "authority": authority is not None,
+            "max_message_bytes": max_message_bytes != DEFAULT_MAX_MESSAGE_BYTES,
+        }
+        if any(changed.values()):
+            names = ", ".join(f"`{name}`" for name, is_changed in changed.items() if is_changed)
+            raise ValueError(f"{names} would have no effect: `channel` brings its own. Leave out one or the other")
+    check_timeout(timeout)
+    require(retry is None or isinstance(retry, RetryPolicy), "retry", "a RetryPolicy or None", retry)
+    require(keepalive is None or isinstance(keepalive, Keepalive), "keepalive", "a Keepalive or None", keepalive)
+    require(
+        credentials is None or isinstance(credentials, grpc.ChannelCredentials),
+        "credentials",
+        "a grpc.ChannelCredentials, or None for plaintext",
+        credentials,
+    )
+    require(
+        authority is None or (isinstance(authority, str) and authority != ""), "authority", "a host name", authority
+    )
+    require(
+        isinstance(max_message_bytes, int) and 1 <= max_message_bytes < 2**31,
+        "max_message_bytes",
+        "an integer from 1 to 2147483647",
+        max_message_bytes,
+    )
+    where = None if target is None else parse_target(target)
+    return ClientSettings(
+        uri=where.uri if where else "",
+        target=where.name if where else "the given channel",
+        timeout=timeout,
+        metadata=_check_metadata(metadata),
+        credentials=credentials,
+        options=channel_options(retry, keepalive, max_message_bytes, authority),
+    )
+
+
+def check_timeout(timeout: float) -> float:
+    """Returns `timeout`; a ValueError where it is not a positive number of seconds or infinity."""
+    require(timeout == math.inf or is_positive(timeout), "timeout", "a positive number of seconds or math.inf", timeout)
+    return timeout
+
+
+def _check_metadata(metadata: Metadata) -> tuple[tuple[str, str | bytes], ...]:
+    pairs = tuple(metadata.items()) if isinstance(metadata, Mapping) else tuple(metadata)
+    for pair in pairs:
+        # gRPC itself says only "metadata was invalid", and only when the first call is made.
+        require(_is_metadata(pair), "metadata", "pairs of a lower-case key and a printable ASCII value", pair)
+    return pairs
+
+
+def _is_metadata(pair: object) -> bool:
+    if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+        return False
+    key, value = pair
+    if not _METADATA_KEY.fullmatch(key):
+        return False
+    if key.endswith("-bin"):
+        return isinstance(value, bytes)
+    return isinstance(value, str) and _METADATA_TEXT.fullmatch(value) is not None
