@@ -1,8 +1,5 @@
 """`rankserve serve`."""
 
-import asyncio
-import logging
-import os
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +7,7 @@ import click
 
 from rankserve_server.config import ServerConfig, TransportName
 from rankserve_server.limits import Limits
+from rankserve_server.running import run_server
 
 _DEFAULTS = ServerConfig()
 _LIMITS = Limits()
@@ -50,6 +48,13 @@ _LIMITS = Limits()
     show_default=True,
     type=click.Choice(get_args(TransportName)),
     help="How requests are taken: grpcio's asyncio server, or the faster lane of our own where it can be used.",
+)
+@click.option(
+    "--workers",
+    default=_DEFAULTS.workers,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Processes that share the port; each holds the models. Connections, not calls, are spread over them.",
 )
 @click.option(
     "--max-candidates",
@@ -103,6 +108,7 @@ def serve(
     default_model: str | None,
     drain_seconds: float,
     transport: TransportName,
+    workers: int,
     **limits: int,
 ) -> None:
     """Serve the newest version of every model over gRPC.
@@ -110,19 +116,20 @@ def serve(
     Prints one line when it is ready. SIGTERM or Ctrl-C finishes what is in flight and stops; a second one stops now.
 
     \b
-    Example:
+    Examples:
       rankserve serve --models-dir models --port 50051
+      rankserve serve --workers 4 --host 0.0.0.0
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    config = ServerConfig(models_dir, host, port, default_model, drain_seconds, transport, Limits(**limits))
-
-    # gRPC writes what goes wrong to stderr in its own words, beside the one line that says it in ours.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # JAX and gRPC are imported only now, so that `--help` is fast.
-    from rankserve_server.server import Server, StartError
-    from rankserve_training.artifact import ArtifactError
-
-    try:
-        asyncio.run(Server(config).run())
-    except (StartError, ArtifactError) as error:
-        raise click.ClickException(str(error)) from error
+    config = ServerConfig(
+        models_dir=models_dir,
+        host=host,
+        port=port,
+        default_model=default_model,
+        drain_seconds=drain_seconds,
+        transport=transport,
+        workers=workers,
+        limits=Limits(**limits),
+    )
+    reason = run_server(config)
+    if reason is not None:
+        raise click.ClickException(reason)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from rankserve_server.limits import Limits
 
 TransportName = Literal["auto", "aio", "direct"]
@@ -19,6 +21,8 @@ class ServerConfig:
         port: 0 for any free one.
         default_model: which model answers requests that name none; None where there is only one.
         drain_seconds: how long a stopping server waits for calls in flight.
+        workers: how many processes share the port.
+        reuse_port: whether this is one of them; set by the supervisor.
         transport: `aio`, `direct`, or `auto` for the direct lane where it can be used.
     """
 
@@ -28,6 +32,8 @@ class ServerConfig:
     default_model: str | None = None
     drain_seconds: float = 30.0
     transport: TransportName = "auto"
+    workers: int = 1
+    reuse_port: bool = False
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -39,3 +45,13 @@ class ServerConfig:
 def address_of(host: str, port: int) -> str:
     """HOST:PORT, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def encode_config(config: ServerConfig) -> str:
+    """The config as JSON, for another process."""
+    return msgspec.json.encode(config, enc_hook=str).decode()
+
+
+def decode_config(encoded: str) -> ServerConfig:
+    """What `encode_config` encoded."""
+    return msgspec.json.decode(encoded, type=ServerConfig, dec_hook=lambda kind, value: kind(value))

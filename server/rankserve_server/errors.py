@@ -8,12 +8,15 @@ class Violation:
     """What is wrong with one field.
 
     Attributes:
-        field: its path, such as `candidate_ids` or `requests[2].top_k`.
+        field: its path, such as `candidate_ids` or `model.version`; empty for the whole request.
         description: what was wrong, with the value, and what to do.
     """
 
     field: str
     description: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.description}" if self.field else self.description
 
 
 class RequestError(Exception):
@@ -24,7 +27,7 @@ class InvalidRequestError(RequestError):
     """A field is out of its range."""
 
     def __init__(self, *violations: Violation) -> None:
-        super().__init__("; ".join(f"{violation.field}: {violation.description}" for violation in violations))
+        super().__init__("; ".join(map(str, violations)))
         self.violations = violations
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,13 +11,11 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.repository import Repository
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
+from rankserve_server.starting import READY, STOP_SIGNALS, StartError, address_error, free_address
 from rankserve_server.transport.choosing import open_transport
+from rankserve_training.artifact import ArtifactError
 
 _log = logging.getLogger(__name__)
-
-
-class StartError(Exception):
-    """The server cannot start. The message says why and what to do."""
 
 
 class _StoppedError(Exception):
@@ -35,18 +32,32 @@ class Server:
         """Serves until SIGTERM or SIGINT, then finishes what is in flight. A second signal ends that at once.
 
         Raises:
-            StartError: where the address is taken or not usable.
-            ArtifactError: where no model can be served.
+            StartError: where the address is taken or not usable, or no model can be served.
         """
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         with self._signals_handled():
             self._build()
-            self._listen()
-            await self._transport.start()
+            if self.config.reuse_port:
+                await self._load_then_listen()
+            else:
+                await self._listen_then_load()
+
+    async def _listen_then_load(self) -> None:
+        """A taken port is known at once, and probes can be answered while the models are loaded."""
+        await self._listen()
+        try:
+            if await self._load():
+                await self._serve()
+        finally:
+            await self._shut_down()
+
+    async def _load_then_listen(self) -> None:
+        """A worker gets its share of the connections as soon as it listens, so it has to be able to answer."""
+        if await self._load():
+            await self._listen()
             try:
-                if await self._load():
-                    await self._serve()
+                await self._serve()
             finally:
                 await self._shut_down()
 
@@ -56,16 +67,15 @@ class Server:
         planner = Planner(self._repository, config.limits)
         self._transport = open_transport(config, planner, ModelService(self._repository))
 
-    def _listen(self) -> None:
-        """Takes the port before anything is loaded, so that a taken one is known at once."""
-        address = self.config.address
+    async def _listen(self) -> None:
+        if not self.config.reuse_port:
+            free_address(self.config)
         try:
-            port = self._transport.listen(address)
+            port = self._transport.listen(self.config.address)
         except RuntimeError as error:
-            raise StartError(
-                f"cannot listen on {address}: is another server running there? Choose another with --port"
-            ) from error
+            raise address_error(self.config, error) from error
         self._address = address_of(self.config.host, port)
+        await self._transport.start()
 
     async def _load(self) -> bool:
         """Loads the models beside the event loop; False where a signal came meanwhile."""
@@ -73,14 +83,15 @@ class Server:
             await asyncio.to_thread(self._repository.load, self._check_not_stopped)
         except _StoppedError:
             return False
+        except ArtifactError as error:
+            raise StartError(str(error)) from error
         _freeze_heap()
         return True
 
     async def _serve(self) -> None:
         await self._transport.set_serving()
         served = ", ".join(_describe(model) for model in self._repository.served())
-        # The one line on stdout; scripts wait for it.
-        print(f"rankserve ready on {self._address}, serving {served}", flush=True)
+        print(f"{READY}{self._address}, serving {served}", flush=True)
         await self._stopping.wait()
 
     async def _shut_down(self) -> None:
@@ -110,13 +121,12 @@ class Server:
     def _signals_handled(self) -> Iterator[None]:
         """SIGTERM and SIGINT stop the server while this is open."""
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        for number in numbers:
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._stop)
         try:
             yield
         finally:
-            for number in numbers:
+            for number in STOP_SIGNALS:
                 loop.remove_signal_handler(number)
 
 

@@ -76,7 +76,7 @@ def _print_table(infos: list[ModelInfo]) -> None:
             "yes" if info.is_default else "",
             f"{info.user_count:,}",
             f"{info.item_count:,}",
-            output.cell(", ".join(f"{name} {value:.4g}" for name, value in info.metrics.items())),
+            output.several([f"{name} {value:.4g}" for name, value in info.metrics.items()], console),
             f"{info.created:%Y-%m-%d %H:%M} UTC" if info.created else "",
             output.cell(info.dataset.name if info.dataset else ""),
         )

@@ -46,6 +46,11 @@ def cell(text: object, style: str = "") -> Text:
     return Text(printable(str(text)), style=style)
 
 
+def several(parts: list[str], console: Console) -> Text:
+    """A table cell of several parts: below each other on a screen, which is narrow, and on one line in a pipe."""
+    return Text(("\n" if console.is_terminal else ", ").join(map(printable, parts)))
+
+
 def shortest(value: float) -> float:
     """The shortest decimal for a float of 32 bits, which scores are: 3.7 where Python would show 3.700000047683716."""
     for digits in range(6, 9):

@@ -3,20 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
+from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import NotReadyError
 from rankserve_server.service.calls import Calls, Context, deadline_of, fail
-from rankserve_server.service.conversion import refusal_of
+from rankserve_server.service.conversion import parsed, refusal_of
 from rankserve_server.service.planning import Planner
 from rankserve_server.service.score_waiter import ScoreWaiter
 from rankserve_server.service.stream_window import StreamWindow
 
-_Request = ranking_pb2.RankRequest
-_Response = ranking_pb2.RankResponse
 
+class AsyncRankingService:
+    """Converts requests to score jobs, waits for the scores, converts them back.
 
-class AsyncRankingService(ranking_pb2_grpc.RankingServiceServicer):
-    """Converts requests to score jobs, waits for the scores, converts them back."""
+    Its methods take and give encoded messages: grpc.aio itself ends a call with UNKNOWN where it cannot parse one.
+    """
 
     def __init__(self, planner: Planner, waiter: ScoreWaiter, calls: Calls, max_stream_requests: int) -> None:
         self._planner = planner
@@ -24,19 +24,17 @@ class AsyncRankingService(ranking_pb2_grpc.RankingServiceServicer):
         self._calls = calls
         self._max_stream_requests = max_stream_requests
 
-    async def Rank(self, request: _Request, context: Context) -> _Response:  # noqa: N802, named by the proto
+    async def rank(self, request: bytes, context: Context) -> bytes:
         """Ranks the candidates of one request."""
         return await self._calls.answer(context, self._rank(request, deadline_of(context)))
 
-    async def BatchRank(  # noqa: N802
-        self, request: ranking_pb2.BatchRankRequest, context: Context
-    ) -> ranking_pb2.BatchRankResponse:
+    async def batch_rank(self, request: bytes, context: Context) -> bytes:
         """Ranks several requests; a refused one does not touch its neighbours."""
         return await self._calls.answer(context, self._rank_batch(request, deadline_of(context)))
 
-    async def RankStream(self, requests: AsyncIterator[_Request], context: Context) -> AsyncIterator[_Response]:  # noqa: N802
+    async def rank_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         """Ranks a stream of requests, several at a time, and answers in their order."""
-        window = StreamWindow[_Response](self._max_stream_requests)
+        window = StreamWindow[bytes](self._max_stream_requests)
         reader = asyncio.create_task(self._read_stream(requests, window, deadline_of(context)))
         drain_watch = asyncio.create_task(self._calls.cancel_when_draining(reader))
         try:
@@ -50,23 +48,19 @@ class AsyncRankingService(ranking_pb2_grpc.RankingServiceServicer):
             reader.cancel()
             window.cancel()
 
-    async def _rank(self, request: _Request, deadline: float) -> _Response:
+    async def _rank(self, request: bytes, deadline: float) -> bytes:
         self._calls.check_open()
-        planned = self._planner.plan(request, deadline)
+        planned = self._planner.plan(parsed(ranking_pb2.RankRequest, request), deadline)
         await self._waiter.score(planned.jobs)
-        return planned.response()
+        return planned.encoded_response()
 
-    async def _rank_batch(
-        self, request: ranking_pb2.BatchRankRequest, deadline: float
-    ) -> ranking_pb2.BatchRankResponse:
+    async def _rank_batch(self, request: bytes, deadline: float) -> bytes:
         self._calls.check_open()
-        planned = self._planner.plan_batch(request, deadline)
+        planned = self._planner.plan_batch(parsed(ranking_pb2.BatchRankRequest, request), deadline)
         await self._waiter.score(planned.jobs)
-        return planned.response()
+        return planned.encoded_response()
 
-    async def _read_stream(
-        self, requests: AsyncIterator[_Request], window: StreamWindow[_Response], deadline: float
-    ) -> None:
+    async def _read_stream(self, requests: AsyncIterator[bytes], window: StreamWindow[bytes], deadline: float) -> None:
         """Starts an answer for each request until the client has sent its last one."""
         try:
             async for request in requests:
@@ -75,11 +69,11 @@ class AsyncRankingService(ranking_pb2_grpc.RankingServiceServicer):
         finally:
             window.end()
 
-    async def _stream_answer(self, request: _Request, deadline: float) -> _Response:
+    async def _stream_answer(self, request: bytes, deadline: float) -> bytes:
         with self._calls.in_flight():
             try:
-                planned = self._planner.plan(request, deadline)
+                planned = self._planner.plan(parsed(ranking_pb2.RankRequest, request), deadline)
                 await self._waiter.score(planned.jobs)
-                return planned.response()
+                return planned.encoded_response()
             except Exception as error:  # the stream goes on
-                return refusal_of(error)
+                return refusal_of(error).SerializeToString()

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
+from google.protobuf.message import DecodeError, Message
 
 from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, Violation
@@ -18,6 +20,21 @@ _UNKNOWN_USERS = {number: name for name, number in ranking_pb2.UnknownUser.items
 _UNKNOWN_ITEMS = {number: name for name, number in ranking_pb2.UnknownItems.items()}
 
 _NO_IDS: Ids = np.zeros(0, np.int64)
+_Message = TypeVar("_Message", bound=Message)
+
+
+def parsed(message_type: type[_Message], message: bytes) -> _Message:
+    """The message in these bytes.
+
+    Raises:
+        InvalidRequestError: where they are none.
+    """
+    try:
+        return message_type.FromString(message)
+    except DecodeError as error:
+        raise InvalidRequestError(
+            Violation("", f"the request is not a {message_type.DESCRIPTOR.full_name}: {error}")
+        ) from error
 
 
 def query_of(request: ranking_pb2.RankRequest, limits: Limits) -> RankQuery:

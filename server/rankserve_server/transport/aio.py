@@ -5,14 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from rankserve.v1 import models_pb2_grpc, ranking_pb2_grpc
-from rankserve_server.limits import Limits
+from rankserve.v1 import models_pb2_grpc
+from rankserve_server.config import ServerConfig
 from rankserve_server.service.async_ranking_service import AsyncRankingService
 from rankserve_server.service.calls import Calls
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.service.score_waiter import ScoreWaiter
-from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options, enable_reflection
+from rankserve_server.transport.services import (
+    HEALTH_NAMES,
+    LAST_BYTES_SECONDS,
+    RANKING_SERVICE,
+    channel_options,
+    enable_reflection,
+)
 
 # Threads for ModelService, whose calls are short and rare.
 _POOL_THREADS = 4
@@ -21,15 +27,15 @@ _POOL_THREADS = 4
 class AioTransport:
     """See `Transport`. Belongs to the running event loop."""
 
-    def __init__(self, planner: Planner, models: ModelService, limits: Limits) -> None:
-        self._waiter = ScoreWaiter(limits.max_queued_candidates)
+    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService) -> None:
+        self._waiter = ScoreWaiter(config.limits.max_queued_candidates)
         self._calls = Calls()
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS), options=channel_options(limits)
+            migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS), options=channel_options(config)
         )
-        ranking = AsyncRankingService(planner, self._waiter, self._calls, limits.max_stream_requests)
-        ranking_pb2_grpc.add_RankingServiceServicer_to_server(ranking, self._server)
+        ranking = AsyncRankingService(planner, self._waiter, self._calls, config.limits.max_stream_requests)
+        self._server.add_generic_rpc_handlers((_handlers_of(ranking),))
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         enable_reflection(self._server)
@@ -61,3 +67,12 @@ class AioTransport:
     async def _set_health(self, status: int) -> None:
         for name in HEALTH_NAMES:
             await self._health.set(name, status)
+
+
+def _handlers_of(ranking: AsyncRankingService) -> grpc.GenericRpcHandler:
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "Rank": grpc.unary_unary_rpc_method_handler(ranking.rank),
+        "BatchRank": grpc.unary_unary_rpc_method_handler(ranking.batch_rank),
+        "RankStream": grpc.stream_stream_rpc_method_handler(ranking.rank_stream),
+    }
+    return grpc.method_handlers_generic_handler(RANKING_SERVICE, handlers)

@@ -16,9 +16,9 @@ _log = logging.getLogger(__name__)
 def open_transport(config: ServerConfig, planner: Planner, models: ModelService) -> Transport:
     """The transport that is asked for; the asyncio one where the direct lane cannot be used."""
     if config.transport == "aio":
-        return AioTransport(planner, models, config.limits)
+        return AioTransport(config, planner, models)
     reason = grpc_core.unsupported_reason()
     if reason is not None:
         _log.warning("Transport aio instead of direct: %s.", reason)
-        return AioTransport(planner, models, config.limits)
-    return DirectTransport(planner, models, config.limits)
+        return AioTransport(config, planner, models)
+    return DirectTransport(config, planner, models)

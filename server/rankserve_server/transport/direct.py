@@ -7,7 +7,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from rankserve.v1 import models_pb2_grpc
-from rankserve_server.limits import Limits
+from rankserve_server.config import ServerConfig
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
@@ -20,11 +20,11 @@ _POOL_THREADS = 4
 class DirectTransport:
     """See `Transport`."""
 
-    def __init__(self, planner: Planner, models: ModelService, limits: Limits) -> None:
+    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService) -> None:
         pool = ThreadPoolExecutor(_POOL_THREADS)
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=pool)
-        self._server = grpc.server(pool, options=channel_options(limits))
-        self._lane = Lane(self._server, planner, limits)
+        self._server = grpc.server(pool, options=channel_options(config))
+        self._lane = Lane(self._server, planner, config.limits)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         enable_reflection(self._server)

@@ -78,7 +78,8 @@ class Lane:
         self.draining = True
         until = time.monotonic() + seconds
         # A stream that is open when the lane notices is ended by it, so that none is left.
-        while (self.in_flight or self.streams) and time.monotonic() < until:
+        # After `stop_asking` nobody waits for this any more, and the process cannot end before this thread.
+        while (self.in_flight or self.streams) and time.monotonic() < until and not self._stopping:
             time.sleep(_IDLE_SECONDS / 10)
         return self.in_flight
 

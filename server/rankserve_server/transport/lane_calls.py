@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
 from rankserve_server.score_job import ScoreJob
-from rankserve_server.service.conversion import refusal_of
+from rankserve_server.service.conversion import parsed, refusal_of
 from rankserve_server.service.planning import PlannedBatch, PlannedRequest
 from rankserve_server.service.status import STATUS_DETAILS_KEY, status_of
 from rankserve_server.transport import grpc_core
@@ -60,7 +60,6 @@ class _UnaryCall(LaneCall):
         self._waiting = 0
 
     def start(self) -> None:
-        self._lane.in_flight += 1
         grpc_core.receive_message(self._call, self)
 
     def handle(self, event: Any) -> None:
@@ -68,6 +67,8 @@ class _UnaryCall(LaneCall):
         if self._answered:
             self._lane.in_flight -= 1
             return
+        # Not before: a client that sends no message must not hold up a server that drains.
+        self._lane.in_flight += 1
         try:
             self._accept(grpc_core.message_of(event))
         except Exception as error:  # a bug too must reach the client as a status
@@ -271,20 +272,6 @@ class Notice:
 
     def __init__(self, handle: Callable[[Any], None]) -> None:
         self.handle = handle
-
-
-def parsed(message_type: type[Message], message: bytes) -> Any:
-    """The message in these bytes.
-
-    Raises:
-        InvalidRequestError: where they are none.
-    """
-    try:
-        return message_type.FromString(message)
-    except DecodeError as error:
-        raise InvalidRequestError(
-            Violation("", f"the request is not a {message_type.DESCRIPTOR.full_name}: {error}")
-        ) from error
 
 
 def _nothing(_event: Any) -> None:

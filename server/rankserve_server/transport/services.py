@@ -6,7 +6,7 @@ from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
 from rankserve.v1 import models_pb2, ranking_pb2
-from rankserve_server.limits import Limits
+from rankserve_server.config import ServerConfig
 
 if TYPE_CHECKING:
     import grpc
@@ -19,12 +19,12 @@ HEALTH_NAMES = ("", RANKING_SERVICE)
 LAST_BYTES_SECONDS = 1.0
 
 
-def channel_options(limits: Limits) -> list[tuple[str, int]]:
+def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     """The settings of the C core."""
     return [
-        # With it a second server would share the port, and the clients of both would get either.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.max_message_bytes),
+        # Only for workers: otherwise a second server would share the port, and the clients of both would get either.
+        ("grpc.so_reuseport", int(config.reuse_port)),
+        ("grpc.max_receive_message_length", config.limits.max_message_bytes),
     ]
 
 

@@ -1,0 +1,33 @@
+"""Running a server, or several, from a process that has imported nothing heavy yet."""
+
+import asyncio
+import logging
+
+from rankserve_server.config import ServerConfig
+from rankserve_server.starting import StartError
+
+
+def run_server(config: ServerConfig) -> str | None:
+    """Serves until a signal ends it.
+
+    Returns:
+        Why it could not start; None where it did.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        asyncio.run(_serve(config))
+    except StartError as error:
+        return str(error)
+    return None
+
+
+async def _serve(config: ServerConfig) -> None:
+    if config.workers > 1 and not config.reuse_port:
+        from rankserve_server.supervisor import Supervisor
+
+        await Supervisor(config).run()
+        return
+    # JAX and gRPC are imported here, in the process that serves: never in one that starts others.
+    from rankserve_server.server import Server
+
+    await Server(config).run()

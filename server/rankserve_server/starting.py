@@ -1,0 +1,44 @@
+"""What a server and a supervisor have in common about starting and stopping."""
+
+import errno
+import signal
+import socket
+from typing import Any
+
+from rankserve_server.config import ServerConfig
+
+# How the one line on stdout begins that says that a server is ready; scripts wait for it.
+READY = "rankserve ready on "
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StartError(Exception):
+    """The server cannot start. The message says why and what to do."""
+
+
+def address_error(config: ServerConfig, error: Exception) -> StartError:
+    """What is wrong where an address cannot be listened on."""
+    if isinstance(error, OSError) and error.errno != errno.EADDRINUSE:
+        return StartError(f"cannot listen on {config.address}: {error.strerror}; choose another address with --host")
+    return StartError(f"cannot listen on {config.address}: is another server running there? Choose another with --port")
+
+
+def free_address(config: ServerConfig) -> tuple[socket.AddressFamily, Any]:
+    """Makes sure that nobody listens on the config's address.
+
+    gRPC finds that out too, but says it on stderr in its own words first; and a socket that shares its port never does.
+
+    Returns:
+        The family and the address, as sockets take them.
+
+    Raises:
+        StartError: where somebody does, or the address is none of this machine's.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise address_error(config, error) from error
+    return family, address

@@ -1,0 +1,130 @@
+"""Several server processes on one port, and one that watches over them.
+
+The kernel spreads connections, not calls, over the processes: a client with one connection stays with one of them. A
+worker takes the port only once its models are loaded, so that every connection is answered.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from rankserve_server.config import ServerConfig, encode_config
+from rankserve_server.starting import READY, STOP_SIGNALS, StartError, free_address
+
+_log = logging.getLogger(__name__)
+
+# A worker that dies is started again after so many seconds, twice as many each time in a row, up to the second number.
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+# A worker that has lived so long starts a new row.
+_STEADY_SECONDS = 60.0
+
+
+class Supervisor:
+    """Keeps `config.workers` servers running: `asyncio.run(Supervisor(config).run())`."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        self._stopping = asyncio.Event()
+        self._processes: set[Process] = set()
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT, which every worker then gets as SIGTERM; a second signal likewise.
+
+        Raises:
+            StartError: where the address is taken, or the first worker does not start.
+        """
+        with self._signals_handled(), _port_held(self._config) as port:
+            config = replace(self._config, port=port, reuse_port=True)
+            # Alone, so that what is wrong with the models is said once.
+            first = await self._start(config)
+            ready = await _ready_line(first)
+            if ready is None:
+                await self._ended(first)
+                if self._stopping.is_set():
+                    return
+                raise StartError("the first worker did not start; the line above says why")
+            others = [await self._start(config) for _ in range(config.workers - 1)]
+            await asyncio.gather(*(_ready_line(process) for process in others))
+            if not self._stopping.is_set():
+                print(f"{ready}, {config.workers} workers", flush=True)
+            await asyncio.gather(*(self._keep(config, process) for process in (first, *others)))
+
+    async def _start(self, config: ServerConfig) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "rankserve_server.worker",
+            encode_config(config),
+            stdout=PIPE,
+            # Ctrl-C in a terminal reaches all processes of a session: the supervisor alone is to pass it on.
+            start_new_session=True,
+        )
+        self._processes.add(process)
+        if self._stopping.is_set():  # the signal came while it was started, so it has not got it
+            process.terminate()
+        return process
+
+    async def _keep(self, config: ServerConfig, process: Process) -> None:
+        """Starts a worker again whenever it ends, until the supervisor stops."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            started = time.monotonic()
+            code = await self._ended(process)
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started > _STEADY_SECONDS:
+                pause = _FIRST_PAUSE_SECONDS
+            _log.error("Worker %d ended with %d; starting another in %g s.", process.pid, code, pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            process = await self._start(config)
+            await _ready_line(process)
+
+    async def _ended(self, process: Process) -> int:
+        code = await process.wait()
+        self._processes.discard(process)
+        return code
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                process.terminate()
+
+    @contextmanager
+    def _signals_handled(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in STOP_SIGNALS:
+                loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _port_held(config: ServerConfig) -> Iterator[int]:
+    """Makes sure that the port is free, and holds it for the workers alone; gives its number."""
+    family, address = free_address(config)
+    with socket.socket(family, socket.SOCK_STREAM) as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(address)
+        yield holder.getsockname()[1]
+
+
+async def _ready_line(process: Process) -> str | None:
+    """What a worker prints when it is ready; None where it ends before that."""
+    assert process.stdout is not None  # noqa: S101, it was asked for
+    line = (await process.stdout.readline()).decode().rstrip()
+    return line if line.startswith(READY) else None
