@@ -30,7 +30,8 @@ def evaluate_version(artifact: Artifact, dataset: Dataset) -> Evaluation:
     are all tested, and the baselines are then left out, as they would have nothing to learn from.
 
     Raises:
-        ArtifactError: where the version was trained on all of these ratings.
+        ArtifactError: where the version was trained on all of these ratings, or they stand in another order than when
+            it was trained, so that it cannot be told which were held out.
     """
     manifest = artifact.manifest
     span = manifest.rating_scale.span
@@ -45,5 +46,10 @@ def evaluate_version(artifact: Artifact, dataset: Dataset) -> Evaluation:
             "give the ratings that it was tested on with --ratings"
         )
     data = prepare(dataset, users, items, manifest.split.seed)
+    if data.test_fingerprint != manifest.split.test_fingerprint:
+        raise ArtifactError(
+            f"these are the ratings that {manifest.name}/{manifest.version} was trained on, but in another order, so "
+            "that it cannot be told which of them were held out; give them in the order in which they were trained on"
+        )
     metrics = model_metrics(model, data.test, span) | baseline_metrics(data)
     return Evaluation("held-out ratings", len(data.test), metrics)

@@ -77,7 +77,7 @@ def _manifest(trained: TrainedModel, name: str) -> Manifest:
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         training=TrainingEntry(settings.preset, ARCHITECTURE, settings.seed, settings.epochs, trained.seconds),
         dataset=DatasetEntry(dataset.name, dataset.ratings.fingerprint(), len(dataset.ratings)),
-        split=SplitEntry(data.split_method, split_seed, len(data.train), len(data.test)),
+        split=SplitEntry(data.split_method, split_seed, len(data.train), len(data.test), data.test_fingerprint),
         rating_scale=ScaleEntry(dataset.scale.minimum, dataset.scale.maximum),
         users=_id_range(data.users),
         items=_id_range(data.items),
@@ -94,15 +94,21 @@ def _id_range(index: IdIndex) -> IdRange:
 
 def _golden_requests(model: keras.Model, data: PreparedData) -> list[GoldenRequest]:
     """Users and items spread over the whole tables, first and last included, and a stranger in every request."""
-    users = [*_spread(data.users.ids, _GOLDEN_USERS), int(data.users.ids[-1]) + 1]
+    users = [*_spread(data.users.ids, _GOLDEN_USERS), _stranger(data.users.ids)]
     spread_items = _spread(data.items.ids, _GOLDEN_CANDIDATES * len(users))
     requests = []
     for number, user_id in enumerate(users):
-        candidates = [*spread_items[number :: len(users)], int(data.items.ids[-1]) + 1]
+        candidates = [*spread_items[number :: len(users)], _stranger(data.items.ids)]
         rows = data.items.rows(np.array(candidates, np.int64))
         scores = predict_ratings(model, np.full_like(rows, data.users.row(user_id)), rows)
         requests.append(GoldenRequest(user_id, candidates, [float(score) for score in scores]))
     return requests
+
+
+def _stranger(ids: npt.NDArray[np.int64]) -> int:
+    """The lowest positive id that is not among these."""
+    gaps = np.flatnonzero(ids != np.arange(1, len(ids) + 1))
+    return int(gaps[0]) + 1 if len(gaps) else len(ids) + 1
 
 
 def _spread(ids: npt.NDArray[np.int64], count: int) -> list[int]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rankserve_training.artifact import IdIndex
 from rankserve_training.baselines import global_mean, regularised_biases
 from rankserve_training.data import DataError, Dataset
+from rankserve_training.interrupts import InterruptBetweenBatches
 from rankserve_training.metrics import mae, rmse
 from rankserve_training.model.backend import keras
 from rankserve_training.model.embedding_mlp import build_embedding_mlp, on_rating_scale, with_average_strangers
@@ -33,6 +34,7 @@ class PreparedData:
         train: what may be learnt from.
         test: held out.
         split_method: `random` or `file`, as in the manifest.
+        test_fingerprint: of the ratings held out, likewise.
     """
 
     users: IdIndex
@@ -40,6 +42,7 @@ class PreparedData:
     train: RatedPairs
     test: RatedPairs
     split_method: str
+    test_fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,15 @@ def prepare(dataset: Dataset, users: IdIndex, items: IdIndex, split_seed: int) -
     """
     pairs = RatedPairs.of(dataset.ratings, users, items)
     if dataset.test_ratings is not None:
-        return PreparedData(users, items, pairs, RatedPairs.of(dataset.test_ratings, users, items), "file")
+        test = RatedPairs.of(dataset.test_ratings, users, items)
+        return PreparedData(users, items, pairs, test, "file", dataset.test_ratings.fingerprint())
     if len(pairs) < _FEWEST_RATINGS:
         raise DataError(
             f"{dataset.name} has {len(pairs)} ratings; at least {_FEWEST_RATINGS} are needed to hold some out"
         )
     train_rows, test_rows = random_split(len(pairs), split_seed)
-    return PreparedData(users, items, pairs.take(train_rows), pairs.take(test_rows), "random")
+    fingerprint = dataset.ratings.take(test_rows).fingerprint()
+    return PreparedData(users, items, pairs.take(train_rows), pairs.take(test_rows), "random", fingerprint)
 
 
 def train_model(dataset: Dataset, settings: TrainingSettings, console: Console) -> TrainedModel:
@@ -108,10 +113,15 @@ def train_model(dataset: Dataset, settings: TrainingSettings, console: Console) 
 
     Raises:
         UnknownPresetError: where there is no such preset.
-        DataError: where there are too few ratings to hold some out.
+        DataError: where there are too few ratings to hold some out, or they are too large.
     """
     preset = preset_named(settings.preset)
     minimum, span = dataset.scale.minimum, dataset.scale.span
+    if span > float(np.finfo(np.float32).max):
+        raise DataError(
+            f"{dataset.name}: ratings from {minimum:g} to {dataset.scale.maximum:g} do not fit into 32-bit floats; "
+            "check that the column of ratings holds ratings"
+        )
     data = prepare(dataset, IdIndex(dataset.users.ids), IdIndex(dataset.items.ids), settings.split_seed)
     labels = (data.train.ratings - np.float32(minimum)) / np.float32(span)
     keras.utils.set_random_seed(settings.seed)
@@ -140,16 +150,17 @@ def _fit(
     )
     bars = EpochBars(console)
     try:
-        # Not shuffled again: the tutorial caches its batches, so that each epoch sees them in the same order.
-        model.fit(
-            {"user": pairs.users, "item": pairs.items},
-            labels,
-            batch_size=preset.batch_size,
-            epochs=epochs,
-            shuffle=False,
-            verbose=0,
-            callbacks=[bars],
-        )
+        with InterruptBetweenBatches() as interrupts:
+            # Not shuffled again: the tutorial caches its batches, so that each epoch sees them in the same order.
+            model.fit(
+                {"user": pairs.users, "item": pairs.items},
+                labels,
+                batch_size=preset.batch_size,
+                epochs=epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=[bars, interrupts],
+            )
     finally:
         bars.close()
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankserve_training.artifact.columns import (
+    check_column,
     check_offsets,
     offsets_of,
     pack_strings,
@@ -28,6 +29,7 @@ class Catalog:
         ids: int64[n], strictly ascending, 1 or more.
         titles: n titles; "" where there is none.
         genres: n tuples of genre names.
+        rows: int32[n], 1 to n.
         index: from ids to rows.
     """
 
@@ -37,6 +39,7 @@ class Catalog:
         self.ids = ids
         self.titles = list(titles)
         self.genres = list(genres)
+        self.rows = np.arange(1, len(ids) + 1, dtype=np.int32)
         self.index = IdIndex(ids)
 
     def __len__(self) -> int:
@@ -62,12 +65,14 @@ class Catalog:
         columns = read_columns(path, ["ids", "titles.utf8", "titles.offsets", "genres.utf8", "genres.offsets"])
         ids = columns["ids"]
         try:
+            check_column("ids", ids, np.int64)
             for name in ("titles", "genres"):
+                check_column(f"{name}.utf8", columns[f"{name}.utf8"], np.uint8)
                 check_offsets(f"{name}.offsets", columns[f"{name}.offsets"], len(ids), len(columns[f"{name}.utf8"]))
             genres = [
                 tuple(names.split(_GENRE_SEPARATOR)) if names else () for names in unpack_strings("genres", columns)
             ]
-            return Catalog(_as_ids(ids), unpack_strings("titles", columns), genres)
+            return Catalog(ids.astype(np.int64), unpack_strings("titles", columns), genres)
         except ValueError as error:
             raise ArtifactError(f"{path}: {error}") from error
 
@@ -119,19 +124,11 @@ class UserTable:
         columns = read_columns(path, ["ids", "seen.offsets", "seen.rows"])
         ids, offsets, rows = columns["ids"], columns["seen.offsets"], columns["seen.rows"]
         try:
+            check_column("ids", ids, np.int64)
+            check_column("seen.rows", rows, np.int32)
             check_offsets("seen.offsets", offsets, len(ids), len(rows))
-            if (
-                rows.dtype != np.int32
-                or rows.ndim != 1
-                or (len(rows) and not 1 <= rows.min() <= rows.max() <= item_count)
-            ):
-                raise ArtifactError(f"column 'seen.rows' should hold int32 rows from 1 to {item_count}")
-            return UserTable(IdIndex(_as_ids(ids)), offsets.astype(np.int64), rows.astype(np.int32))
+            if len(rows) and not 1 <= rows.min() <= rows.max() <= item_count:
+                raise ArtifactError(f"column 'seen.rows' should hold rows from 1 to {item_count}")
+            return UserTable(IdIndex(ids.astype(np.int64)), offsets.astype(np.int64), rows.astype(np.int32))
         except ValueError as error:
             raise ArtifactError(f"{path}: {error}") from error
-
-
-def _as_ids(column: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-    if column.dtype != np.int64 or column.ndim != 1:
-        raise ArtifactError(f"column 'ids' should be int64[n], not {column.dtype}{list(column.shape)}")
-    return column.astype(np.int64)

@@ -14,8 +14,11 @@ MODEL_FILE = "model.keras"
 CATALOG_FILE = "catalog.npz"
 USERS_FILE = "users.npz"
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+# Bounded, as numpy and the wire take no larger integers than these.
+_LARGEST = 2**63 - 1
+Positive = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+AnyId = Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -73,12 +76,15 @@ class SplitEntry(msgspec.Struct, frozen=True):
         seed: of the shuffle; 0 for `file`.
         train_count: rows trained on.
         test_count: rows held out.
+        test_fingerprint: SHA-256 over the ratings held out; tells them from those that the same seed holds out of the
+            same ratings in another order.
     """
 
     method: str
     seed: int
     train_count: Positive
     test_count: Count
+    test_fingerprint: str
 
 
 class TrainingEntry(msgspec.Struct, frozen=True):
@@ -108,8 +114,8 @@ class GoldenRequest(msgspec.Struct, frozen=True):
         scores: k predicted ratings, in the order of the candidates.
     """
 
-    user_id: int
-    candidate_ids: list[int]
+    user_id: AnyId
+    candidate_ids: list[AnyId]
     scores: list[float]
 
 
@@ -165,6 +171,20 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} does not exist: not a complete model version") from error
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    return decode_manifest(content, path)
+
+
+def decode_manifest(content: bytes, path: Path) -> Manifest:
+    """Checks the content of a `manifest.json`; `path` is for the message.
+
+    Raises:
+        ArtifactError: where it is of an unknown format, or a field is missing or out of range.
+    """
+    try:
         format_version = msgspec.json.decode(content, type=_FormatOnly).format_version
         if format_version != FORMAT_VERSION:
             raise ArtifactError(
@@ -172,9 +192,7 @@ def read_manifest(path: Path) -> Manifest:
                 "upgrade rankserve or train again"
             )
         manifest = msgspec.json.decode(content, type=Manifest)
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} does not exist: not a complete model version") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
     _check(path, manifest)
     return manifest

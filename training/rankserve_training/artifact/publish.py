@@ -15,10 +15,25 @@ from pathlib import Path
 
 import msgspec
 
-from rankserve_training.artifact.manifest import MANIFEST_FILE, FileEntry, Manifest
+from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.manifest import MANIFEST_FILE, FileEntry, Manifest, decode_manifest
 from rankserve_training.artifact.versions import check_name, list_versions
 
 _UNFINISHED = ".publishing-"
+
+
+def check_place(models_dir: Path, name: str) -> None:
+    """Refuses, before the work is done, a name or a place under which nothing could be published.
+
+    Raises:
+        ArtifactError: saying why.
+    """
+    check_name(name)
+    place = models_dir.absolute() / name
+    while not place.exists():
+        place = place.parent
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise ArtifactError(f"nothing can be published in {models_dir}: {place} is not a directory that can be written")
 
 
 def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], manifest: Manifest) -> Path:
@@ -28,13 +43,13 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
         models_dir: where models live; made if it does not exist.
         name: of the model.
         write_files: writes every file but the manifest into the directory that it is given.
-        manifest: its `version` and `files` are filled in here.
+        manifest: its `name`, `version` and `files` are filled in here.
 
     Returns:
         MODELS_DIR/NAME/VERSION.
 
     Raises:
-        ArtifactError: where the name is not usable.
+        ArtifactError: where the name is not usable, or a reader would refuse the manifest.
         OSError: where the disk does not take it; nothing is then left behind.
     """
     check_name(name)
@@ -45,8 +60,9 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
         files = {path.name: _durable_entry(path) for path in sorted(scratch.iterdir())}
         version = max(list_versions(model_dir), default=0) + 1
         while True:
-            complete = msgspec.structs.replace(manifest, version=version, files=files)
-            _write_durably(scratch / MANIFEST_FILE, complete.encode())
+            content = msgspec.structs.replace(manifest, name=name, version=version, files=files).encode()
+            decode_manifest(content, scratch / MANIFEST_FILE)
+            _write_durably(scratch / MANIFEST_FILE, content)
             _fsync(scratch)
             if _rename_to_free(scratch, model_dir / str(version)):
                 break
@@ -68,9 +84,9 @@ def _scratch_directory(model_dir: Path) -> Iterator[Path]:
         scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from a server that runs as another user
         yield scratch
     finally:
-        os.close(descriptor)
         if scratch.exists():
             shutil.rmtree(scratch)
+        os.close(descriptor)  # only now, or another publisher would remove the directory at the same time
 
 
 @contextmanager
@@ -88,7 +104,7 @@ def _remove_abandoned(model_dir: Path) -> None:
     for path in model_dir.glob(f"{_UNFINISHED}*"):
         try:
             descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
+        except OSError:  # gone by now, or another user's
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -57,7 +57,13 @@ def read_artifact(directory: Path) -> Artifact:
     Raises:
         ArtifactError: where something is missing, changed, cut short or does not fit together.
     """
-    directory = directory.resolve()
+    try:
+        return _read_verified(directory.resolve())
+    except OSError as error:
+        raise ArtifactError(f"{directory} cannot be read: {error}") from error
+
+
+def _read_verified(directory: Path) -> Artifact:
     manifest = read_manifest(directory / MANIFEST_FILE)
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
         raise ArtifactError(

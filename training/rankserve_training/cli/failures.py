@@ -5,14 +5,15 @@ from contextlib import contextmanager
 
 import click
 
-from rankserve_training.artifact.errors import ArtifactError
-from rankserve_training.data.errors import DataError
-from rankserve_training.presets import UnknownPresetError
-
 
 @contextmanager
 def one_line_failures() -> Iterator[None]:
     """Turns what the user can mend into a `click.ClickException`."""
+    # Only now: with its errors a package imports itself, and with that numpy.
+    from rankserve_training.artifact.errors import ArtifactError
+    from rankserve_training.data.errors import DataError
+    from rankserve_training.presets import UnknownPresetError
+
     try:
         yield
     except (ArtifactError, DataError, UnknownPresetError) as error:

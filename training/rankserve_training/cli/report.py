@@ -1,6 +1,7 @@
 """What the commands print: progress on stderr, results on stdout or as JSON in a file."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,18 @@ def check_writable(json_file: Path | None) -> None:
     Raises:
         click.BadParameter: saying why.
     """
-    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
-        raise click.BadParameter(f"{json_file} cannot be written: no such directory", param_hint="--json")
+    if json_file is None:
+        return
+    directory = json_file.absolute().parent
+    if json_file.is_dir():
+        reason = "it is a directory"
+    elif not directory.is_dir():
+        reason = f"there is no directory {directory}"
+    elif not os.access(json_file if json_file.exists() else directory, os.W_OK):
+        reason = "permission denied"
+    else:
+        return
+    raise click.BadParameter(f"{json_file} cannot be written: {reason}", param_hint="--json")
 
 
 def write_json(json_file: Path | None, result: Mapping[str, Any]) -> None:

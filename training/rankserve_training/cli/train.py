@@ -60,14 +60,14 @@ def train(
     nothing.
     """
     # Keras and TensorFlow are imported only now, so that `--help` and a wrong option are answered at once.
-    from rankserve_training.artifact.versions import check_name
+    from rankserve_training.artifact.publish import check_place
     from rankserve_training.cli.report import check_writable, print_figures, progress_console, write_json
     from rankserve_training.data import load
     from rankserve_training.presets import preset_named
 
     check_writable(json_file)
     with one_line_failures():
-        check_name(name)
+        check_place(models_dir, name)
         recipe = preset_named(preset)
         console = progress_console()
         data = load(

@@ -41,8 +41,9 @@ def load_ranking_model(path: Path, user_count: int, item_count: int) -> keras.Mo
     _check_classes(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its layers raise
-        raise ArtifactError(f"{path} cannot be loaded as a Keras model: {error}") from error
+    except Exception as error:  # Keras raises whatever its layers raise, often with many lines
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{path} cannot be loaded as a Keras model: {reason}") from error
     for name, count in (("user", user_count), ("item", item_count)):
         _check_table(path, model, name, count)
     return model
@@ -56,10 +57,12 @@ def _check_classes(path: Path) -> None:
                 raise ArtifactError(
                     f"{path}: its config.json has {info.file_size} bytes; {_LARGEST_CONFIG} are allowed"
                 )
-            config = json.loads(archive.read(info))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            names = _class_names(json.loads(archive.read(info)))
+    except ArtifactError:
+        raise
+    except Exception as error:  # zipfile, zlib and json raise whatever a damaged file leads them to
         raise ArtifactError(f"{path} is not a Keras model file: {error}") from error
-    forbidden = sorted(_class_names(config) - _ALLOWED_CLASSES)
+    forbidden = sorted(names - _ALLOWED_CLASSES)
     if forbidden:
         raise ArtifactError(f"{path} is made of classes that are not allowed: {', '.join(forbidden)}")
 

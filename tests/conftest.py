@@ -1,0 +1,73 @@
+"""What the tests share: a real model, trained and published once, and servers that always stop."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+# JAX reads its flags once in a process: those of the server, before a test starts it without them.
+import rankserve_server.engine.jax_setup  # noqa: F401
+from integration.server_process import RANKSERVE, ServerProcess
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+StartServer: TypeAlias = Callable[..., ServerProcess]
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MODELS_DIR with `movielens/1`: the tutorial's model after one epoch on the real ratings."""
+    directory = tmp_path_factory.mktemp("models")
+    command = [RANKSERVE, "train", "--epochs", "1", "--models-dir", str(directory)]
+    training = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert training.returncode == 0, training.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def keras_scores(models_dir: Path) -> Scores:
+    """What Keras itself predicts: float32[944, 1683], by user and item.
+
+    The ids of MovieLens have no gaps, so that an id is its row; row 0 and column 0 are those of unknown ids.
+    """
+    from rankserve_training.artifact import read_artifact
+    from rankserve_training.model.predicting import predict_ratings
+
+    model = read_artifact(models_dir / "movielens" / "1").load_keras_model()
+    users, items = np.meshgrid(np.arange(944, dtype=np.int32), np.arange(1683, dtype=np.int32), indexing="ij")
+    return predict_ratings(model, users.ravel(), items.ravel()).reshape(944, 1683)
+
+
+@pytest.fixture(scope="session")
+def running_server(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that do not disturb it."""
+    errors = tmp_path_factory.mktemp("server") / "errors"
+    server = ServerProcess("--models-dir", str(models_dir), "--port", "0", errors=errors)
+    try:
+        yield server.wait_until_ready()
+        assert server.process.poll() is None, f"the server has died: {server.errors}"
+        ended = server.stop()
+        assert (ended.code, ended.output) == (0, "")
+        assert "Traceback" not in ended.errors
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def start_server(models_dir: Path, tmp_path: Path) -> Iterator[StartServer]:
+    """Starts `rankserve serve` with the given flags, by default on the shared models and a free port."""
+    servers: list[ServerProcess] = []
+
+    def start(
+        *flags: str, models: Path = models_dir, port: int = 0, command: tuple[str, ...] = (RANKSERVE,)
+    ) -> ServerProcess:
+        arguments = ("--models-dir", str(models), "--port", str(port), *flags)
+        servers.append(ServerProcess(*arguments, errors=tmp_path / f"errors-{len(servers)}", command=command))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

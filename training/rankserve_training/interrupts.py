@@ -1,0 +1,39 @@
+"""Ctrl-C during `model.fit`."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+from rankserve_training.model.backend import keras
+
+
+class InterruptBetweenBatches(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Holds Ctrl-C back until the batch is done, then raises KeyboardInterrupt; a second one is not held back.
+
+    Raised in the middle of a batch, it is lost where JAX calls back into Python: training then goes on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = False
+
+    def __enter__(self) -> "InterruptBetweenBatches":
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._previous)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, Keras' names
+        """Ends the training, if asked to."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002, what a handler gets
+        self._asked = True
+        signal.signal(signal.SIGINT, self._previous)
