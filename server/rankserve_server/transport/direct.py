@@ -13,17 +13,18 @@ from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
 from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options, enable_reflection
 
-# Threads for all services but ranking: their calls are short, and Watch of the health service holds none.
-_POOL_THREADS = 4
+# Threads for all services but ranking, started as they are needed. Their calls are short, but Watch of the health service
+# and an open stream of reflection hold one each.
+_POOL_THREADS = 256
 
 
 class DirectTransport:
     """See `Transport`."""
 
     def __init__(self, config: ServerConfig, planner: Planner, models: ModelService) -> None:
-        pool = ThreadPoolExecutor(_POOL_THREADS)
-        self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=pool)
-        self._server = grpc.server(pool, options=channel_options(config))
+        # Its other way, without a thread for each Watch, can lock itself up (seen with 40 of them in grpcio 1.85).
+        self._health = health.HealthServicer(experimental_non_blocking=False)
+        self._server = grpc.server(ThreadPoolExecutor(_POOL_THREADS), options=channel_options(config))
         self._lane = Lane(self._server, planner, config.limits)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

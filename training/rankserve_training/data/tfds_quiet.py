@@ -45,10 +45,10 @@ def _import_tfds() -> Any:
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
-    # TensorFlow only reads records here, and would take the GPU memory that JAX needs. Not possible any more if
-    # something else in the process has used it with a GPU.
-    with contextlib.suppress(RuntimeError):
-        tf.config.set_visible_devices([], "GPU")
+        # TensorFlow only reads records here, and would take the GPU memory that JAX needs. Not possible any more if
+        # something else in the process has used it with a GPU.
+        with contextlib.suppress(RuntimeError):
+            tf.config.set_visible_devices([], "GPU")
     tfds.disable_progress_bar()
     return tfds
 
