@@ -34,12 +34,18 @@ RULES: Final = (
         scope="rankserve_client",
         reason="the client imports the stubs, grpc and the standard library; click and rich belong in its cli",
         allowed=("rankserve_client", STUBS, *GRPC),
-        forbidden=("rankserve_client.cli",),
+        forbidden=("rankserve_client.bench", "rankserve_client.cli"),
     ),
     Rule(
         scope="rankserve_client.cli",
         reason="the client's cli imports the client, the stubs, grpc, click, rich and the standard library",
         allowed=("rankserve_client", STUBS, *GRPC, *COMMAND_LINE),
+        forbidden=("rankserve_client.bench",),
+    ),
+    Rule(
+        scope="rankserve_client.bench",
+        reason="the load generator imports the client, the stubs, grpc, click, rich and what its extra brings",
+        allowed=("rankserve_client", STUBS, *GRPC, *COMMAND_LINE, "hdrh", "matplotlib"),
     ),
     Rule(
         scope="rankserve_server",

@@ -29,6 +29,11 @@ def test_every_package_of_the_wheel_has_a_rule() -> None:
         ("rankserve_client/sync.py", "from rankserve.v1 import ranking_pb2\nfrom rankserve_client.errors import E"),
         ("rankserve_client/sync.py", "from . import errors\nfrom .errors import E"),
         ("rankserve_client/cli/__init__.py", "import click\nimport rich.table\nfrom ..sync import Client"),
+        (
+            "rankserve_client/bench/plot.py",
+            "import hdrh.histogram\ndef draw():\n    from matplotlib.figure import Figure",
+        ),
+        ("rankserve_client/bench/report.py", "import rich.table\nfrom rankserve_client.cli import output"),
         ("rankserve_server/engine.py", "import keras\nimport jax.numpy as jnp\nfrom rankserve_training import model"),
         ("rankserve_server/repository.py", "from rankserve_training.artifact.reader import read"),
         ("rankserve_training/data/movielens.py", "import tensorflow_datasets as tfds"),
@@ -51,6 +56,9 @@ def test_accepts(tmp_path: Path, path: str, source: str) -> None:
         ("rankserve_client/sync.py", "from google import *", 1, "google.*"),
         ("rankserve_client/sync.py", "from ..rankserve_server import x", 1, "..rankserve_server.x"),
         ("rankserve_client/cli/rank.py", "def rank():\n    import jax", 2, "jax"),
+        ("rankserve_client/cli/rank.py", "from rankserve_client.bench import plan", 1, "rankserve_client.bench.plan"),
+        ("rankserve_client/stream.py", "from .bench import plan", 1, "rankserve_client.bench.plan"),
+        ("rankserve_client/bench/plot.py", "import numpy", 1, "numpy"),
         ("rankserve_client/cli/serve.py", "from rankserve_server.cli import serve", 1, "rankserve_server.cli.serve"),
         (
             "rankserve_client/aio.py",

@@ -10,10 +10,12 @@ SUMMARIES = {
     "serve": "Serve published models over gRPC.",
     "rank": "Rank items for a user.",
     "models": "List the models of a server.",
+    "bench": "Put load on a server and measure it.",
 }
 """One line for each of our own commands, in the order of their use, so that listing them imports none of them."""
 
-_EXTRAS = {"rankserve_server": "server", "rankserve_training": "training"}
+# By the package that a command's module lies in.
+_EXTRAS = {"rankserve_client.bench": "bench", "rankserve_server": "server", "rankserve_training": "training"}
 
 
 def find_commands() -> dict[str, EntryPoint]:
@@ -25,4 +27,4 @@ def find_commands() -> dict[str, EntryPoint]:
 
 def extra_of(command: EntryPoint) -> str | None:
     """The extra of the distribution that brings what a command needs; None for one that needs none."""
-    return _EXTRAS.get(command.module.partition(".")[0])
+    return next((extra for package, extra in _EXTRAS.items() if f"{command.module}.".startswith(f"{package}.")), None)

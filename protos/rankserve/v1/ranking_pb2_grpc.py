@@ -73,6 +73,7 @@ class RankingServiceServicer:
         DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
         UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
         UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,6 +48,7 @@ class RankingServiceStub:
       DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
       UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
       UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     BatchRank: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.BatchRankRequest, _ranking_pb2.BatchRankResponse]
     """Ranks several requests, usually of different users, in one call.
@@ -83,6 +84,7 @@ class RankingServiceAsyncStub(RankingServiceStub):
       DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
       UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
       UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     BatchRank: _aio.UnaryUnaryMultiCallable[_ranking_pb2.BatchRankRequest, _ranking_pb2.BatchRankResponse]  # type: ignore[assignment]
     """Ranks several requests, usually of different users, in one call.
@@ -121,6 +123,7 @@ class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
           DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
           UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
           UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
 
     @_abc_1.abstractmethod

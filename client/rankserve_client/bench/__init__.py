@@ -1,0 +1,1 @@
+"""`rankserve bench`: a load generator for any rankserve server. Needs the `bench` extra."""
