@@ -10,12 +10,13 @@ PROTO_OUT := protos
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
 DEMO_PORT ?= 50061
 
-.PHONY: help setup data demo test check format protos clean
+.PHONY: help setup data demo test check bench format protos clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
 	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, wheel"
+	@echo "make bench    the benchmarks; writes benchmarks/RESULTS.md (needs h2load)"
 	@echo "make format   reformat the code"
 	@echo "make protos   regenerate the stubs"
 	@echo "make setup    only install what the others need, into .venv"
@@ -54,8 +55,14 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests
+	$(BIN)/mypy benchmarks/*.py
 	$(BIN)/buf lint protos
 	$(BIN)/python -m pytest -q tests/checks
+
+# Trains the tutorial's model to measure with, apart from models/.
+bench: $(INSTALLED)
+	$(BIN)/rankserve train --preset tutorial --models-dir build/benchmark-models
+	$(BIN)/python benchmarks/run.py build/benchmark-models
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

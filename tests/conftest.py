@@ -41,21 +41,6 @@ def keras_scores(models_dir: Path) -> Scores:
     return predict_ratings(model, users.ravel(), items.ravel()).reshape(944, 1683)
 
 
-@pytest.fixture(scope="session")
-def running_server(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """One server for all tests that do not disturb it."""
-    errors = tmp_path_factory.mktemp("server") / "errors"
-    server = ServerProcess("--models-dir", str(models_dir), "--port", "0", errors=errors)
-    try:
-        yield server.wait_until_ready()
-        assert server.process.poll() is None, f"the server has died: {server.errors}"
-        ended = server.stop()
-        assert (ended.code, ended.output) == (0, "")
-        assert "Traceback" not in ended.errors
-    finally:
-        server.close()
-
-
 @pytest.fixture
 def start_server(models_dir: Path, tmp_path: Path) -> Iterator[StartServer]:
     """Starts `rankserve serve` with the given flags, by default on the shared models and a free port."""

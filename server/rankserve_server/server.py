@@ -83,6 +83,10 @@ class Server:
             await asyncio.to_thread(self._repository.load, self._check_not_stopped)
         except _StoppedError:
             return False
+        except asyncio.CancelledError:
+            # Ctrl-C came before our own handlers stood. The thread has to learn of it: the process waits for its end.
+            self._stopping.set()
+            raise
         except ArtifactError as error:
             raise StartError(str(error)) from error
         _freeze_heap()

@@ -1,5 +1,6 @@
 """The transport on grpcio's public asyncio API."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -22,6 +23,7 @@ from rankserve_server.transport.services import (
 
 # Threads for ModelService, whose calls are short and rare.
 _POOL_THREADS = 4
+_LAST_REFUSALS_SECONDS = 0.1
 
 
 class AioTransport:
@@ -61,6 +63,10 @@ class AioTransport:
         await self._calls.drain(seconds)
 
     async def stop(self, at_once: bool) -> None:
+        if not at_once:
+            # grpc.aio takes calls one by one, and a stop cancels those that it has not taken yet: under load, most
+            # callers. Refused, they know that they may try elsewhere.
+            await asyncio.sleep(_LAST_REFUSALS_SECONDS)
         await self._server.stop(None if at_once else LAST_BYTES_SECONDS)
         self._waiter.close()
 

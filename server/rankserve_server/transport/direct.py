@@ -13,8 +13,8 @@ from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
 from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options, enable_reflection
 
-# Threads for all services but ranking, started as they are needed. Their calls are short, but Watch of the health service
-# and an open stream of reflection hold one each.
+# Threads for all services but ranking, started as they are needed. Their calls are short, but Watch of the health
+# service and an open stream of reflection hold one each.
 _POOL_THREADS = 256
 
 

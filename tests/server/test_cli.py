@@ -1,0 +1,56 @@
+"""`rankserve serve` only builds a config: every knob has a flag, with the config's own default."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rankserve_server import cli
+from rankserve_server.config import ServerConfig, decode_config, encode_config
+from rankserve_server.limits import Limits
+
+LIMITS = {field.name: number for number, field in enumerate(fields(Limits), start=2_000)}
+
+
+def config_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ServerConfig:
+    configs: list[ServerConfig] = []
+    monkeypatch.setattr(cli, "run_server", configs.append)
+    result = CliRunner().invoke(cli.serve, arguments)
+    assert result.exit_code == 0, result.output
+    (config,) = configs
+    return config
+
+
+def test_without_flags_it_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config_of(monkeypatch) == ServerConfig()
+
+
+def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    values: dict[str, Any] = {
+        "models_dir": Path("elsewhere"),
+        "host": "::1",
+        "port": 1,
+        "default_model": "a",
+        "drain_seconds": 2.5,
+        "transport": "aio",
+        "workers": 3,
+    }
+    assert values.keys() == {field.name for field in fields(ServerConfig)} - {"limits", "reuse_port"}
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in (values | LIMITS).items()]
+    config = config_of(monkeypatch, *arguments)
+    assert config == ServerConfig(**values, limits=Limits(**LIMITS))
+    assert config.address == "[::1]:1"
+    assert decode_config(encode_config(config)) == config
+
+
+def test_a_reason_not_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "run_server", lambda _: "no model")
+    result = CliRunner().invoke(cli.serve, [])
+    assert (result.exit_code, result.output) == (1, "Error: no model\n")
+
+
+def test_help_names_every_limit() -> None:
+    result = CliRunner().invoke(cli.serve, ["--help"])
+    assert all(f"--{name.replace('_', '-')}" in result.output for name in LIMITS)
