@@ -28,5 +28,5 @@ def kill_one(models_dir: Path, seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    waits = random.Random(int(sys.argv[3]))  # noqa: S311, not for secrets
+    waits = random.Random(int(sys.argv[3]))
     print(json.dumps([kill_one(Path(sys.argv[1]), waits.uniform(0.001, 0.03)) for _ in range(int(sys.argv[2]))]))
