@@ -91,8 +91,7 @@ class Repository:
             UnknownModelError: where it is not served.
             NotReadyError: while the models are being loaded.
         """
-        if not self._ready:
-            raise NotReadyError("the server is loading its models; try again later")
+        self.check_ready()
         model = self._current.get(name or self._default_name or "")
         if model is None:
             raise self._unknown(name)
@@ -104,6 +103,15 @@ class Repository:
                 f"version {version} of model {model.name!r} is not served; version {model.version} is",
             )
         return model
+
+    def check_ready(self) -> None:
+        """Refuses requests while the models are being loaded.
+
+        Raises:
+            NotReadyError: then.
+        """
+        if not self._ready:
+            raise NotReadyError("the server is loading its models; try again later")
 
     def entries(self) -> list[ModelEntry]:
         """Every version that was tried, by name, newest first."""

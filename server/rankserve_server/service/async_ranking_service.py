@@ -34,6 +34,11 @@ class AsyncRankingService:
 
     async def rank_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         """Ranks a stream of requests, several at a time, and answers in their order."""
+        try:
+            self._calls.check_open()
+            self._planner.check_ready()
+        except NotReadyError as error:
+            await fail(context, error)
         window = StreamWindow[bytes](self._max_stream_requests)
         reader = asyncio.create_task(self._read_stream(requests, window, deadline_of(context)))
         drain_watch = asyncio.create_task(self._calls.cancel_when_draining(reader))
@@ -56,6 +61,7 @@ class AsyncRankingService:
 
     async def _rank_batch(self, request: bytes, deadline: float) -> bytes:
         self._calls.check_open()
+        self._planner.check_ready()
         planned = self._planner.plan_batch(parsed(ranking_pb2.BatchRankRequest, request), deadline)
         await self._waiter.score(planned.jobs)
         return planned.encoded_response()

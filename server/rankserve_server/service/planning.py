@@ -86,6 +86,14 @@ class Planner:
         # Weak, so that an encoder goes with its version.
         self._encoders: WeakKeyDictionary[LoadedModel, ResponseEncoder] = WeakKeyDictionary()
 
+    def check_ready(self) -> None:
+        """Refuses a call whose requests nobody could answer.
+
+        Raises:
+            NotReadyError: while the models are being loaded.
+        """
+        self._repository.check_ready()
+
     def plan(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest:
         """Plans one request.
 
@@ -113,9 +121,16 @@ class Planner:
             raise InvalidRequestError(
                 Violation("requests", f"1 to {self._limits.max_batch_requests} are accepted, got {count}")
             )
-        planned = [self._plan_or_error(single, deadline) for single in request.requests]
-        jobs = [job for item in planned if isinstance(item, PlannedRequest) for job in item.jobs]
-        self._check_batch_candidates(jobs)
+        planned: list[PlannedRequest | Exception] = []
+        jobs: list[ScoreJob] = []
+        candidates = 0
+        for single in request.requests:
+            planned.append(item := self._plan_or_error(single, deadline))
+            if isinstance(item, PlannedRequest):
+                jobs += item.jobs
+                candidates += item.plan.count
+                # Each time, because to plan what is refused in the end costs all others as much as what is not.
+                self._check_batch_candidates(candidates)
         return PlannedBatch(planned, jobs)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:
@@ -130,14 +145,13 @@ class Planner:
         except Exception as error:  # its neighbours are answered
             return error
 
-    def _check_batch_candidates(self, jobs: list[ScoreJob]) -> None:
-        count = sum(job.count for job in jobs)
+    def _check_batch_candidates(self, count: int) -> None:
         if count > self._limits.max_batch_candidates:
             raise InvalidRequestError(
                 Violation(
                     "requests",
-                    f"at most {self._limits.max_batch_candidates} candidates are accepted together, got {count}; a "
-                    "request for the whole catalogue counts with its size",
+                    f"at most {self._limits.max_batch_candidates} candidates are accepted together, got {count} or "
+                    "more; a request for the whole catalogue counts with its size",
                 )
             )
 

@@ -18,9 +18,9 @@ from rankserve_server.transport import grpc_core
 if TYPE_CHECKING:
     from rankserve_server.transport.lane import Lane
 
-# From so many queued candidates on, some 20 ms of work, a call is dropped when its client goes. To watch for that
-# costs as much as to score a few candidates.
-_WATCHED_QUEUE = 64 * 1_024
+# From so many queued candidates on, some milliseconds of work, a call is dropped when its client goes. To watch for
+# that costs as much as to score a few candidates.
+_WATCHED_QUEUE = 8 * 1_024
 
 
 class LaneCall:
@@ -82,6 +82,7 @@ class _UnaryCall(LaneCall):
             # The client has gone, or has sent none; then it is told.
             raise InvalidRequestError(Violation("", "the call ended without a request"))
         self._lane.check_open()
+        self._lane.planner.check_ready()
         self._planned = self._plan(parsed(self.request_type, message), self.deadline())
         jobs = self._planned.jobs
         if not jobs:
@@ -151,6 +152,13 @@ class StreamCall(LaneCall):
         self._over = False
 
     def start(self) -> None:
+        try:
+            self._lane.check_open()
+            self._lane.planner.check_ready()
+        except NotReadyError as error:
+            self._over = True
+            self._fail(error, started=False, tag=Notice(_nothing))
+            return
         self._lane.streams.add(self)
         self._close_watched = True
         grpc_core.watch_close(self._call, Notice(self._on_close))

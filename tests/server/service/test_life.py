@@ -43,8 +43,15 @@ class TestLoading:
         loaded = threading.Event()
         async with serve(loaded=loaded) as server:
             await assert_unavailable(server, "the server is loading its models; try again later")
-            streamed = [response async for response in server.ranking.RankStream(iter([Request(candidate_ids=[1])]))]
-            assert [response.error.code for response in streamed] == [grpc.StatusCode.UNAVAILABLE.value[0]]
+            # The whole call, not each request in it, so that a client's retries see it.
+            requests = [Request(candidate_ids=[1])]
+            for call in (
+                server.ranking.BatchRank(ranking_pb2.BatchRankRequest(requests=requests)),
+                server.ranking.RankStream(iter(requests)).read(),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await call
+                assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
             for service in ("", RANKING):
                 assert (await server.health.Check(CheckRequest(service=service))).status == Health.NOT_SERVING
             (model,) = (await server.models.ListModels(models_pb2.ListModelsRequest())).models

@@ -1,6 +1,7 @@
 """`manifest.json`: what a version is, and how to know that it is whole."""
 
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -203,6 +204,10 @@ def _check(path: Path, manifest: Manifest) -> None:
     scale = manifest.rating_scale
     if not (math.isfinite(scale.span) and scale.span > 0):
         raise ArtifactError(f"{path}: rating_scale should run upwards, got {scale.minimum} to {scale.maximum}")
+    try:
+        datetime.fromisoformat(manifest.created)
+    except ValueError as error:
+        raise ArtifactError(f"{path}: created should be a time such as 2026-01-31T12:00:00Z: {error}") from error
     missing = {MODEL_FILE, CATALOG_FILE, USERS_FILE} - manifest.files.keys()
     if missing:
         raise ArtifactError(f"{path}: no entry for {', '.join(sorted(missing))}")
