@@ -1,5 +1,6 @@
 """What the tests share: a real model, trained and published once, and servers that always stop."""
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 # JAX reads its flags once in a process: those of the server, before a test starts it without them.
 import rankserve_server.engine.jax_setup  # noqa: F401
 from integration.server_process import RANKSERVE, ServerProcess
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and whatever that starts inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 StartServer: TypeAlias = Callable[..., ServerProcess]

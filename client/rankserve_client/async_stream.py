@@ -8,11 +8,13 @@ import grpc
 
 from rankserve.v1 import ranking_pb2
 from rankserve_client.error_decoding import from_rpc_error
-from rankserve_client.errors import Cancelled
+from rankserve_client.errors import Cancelled, RankServeError, Unavailable
 from rankserve_client.messages import to_request
 from rankserve_client.query import RankQuery
 from rankserve_client.results import RankResult, broken_promise, overdue, to_result
 from rankserve_client.stream import MAX_UNANSWERED
+
+_FAILED_WRITE: Final = "Internal error from Core"
 
 
 async def stream_results(
@@ -37,13 +39,25 @@ async def stream_results(
         if outbox.error:
             raise outbox.error from None
         if isinstance(error, grpc.RpcError):
-            raise from_rpc_error(error, target, None) from error
+            raise _failure(error, target) from error
         if is_cancelled_from_outside():
             raise
         raise client_closed(target) from error
     finally:
         call.cancel()
         outbox.stop()
+
+
+def _failure(error: grpc.RpcError, target: str) -> RankServeError:
+    """The error for the status of the call.
+
+    Where the server ends the call while a query is being sent, grpc.aio can put a status of its own in place of the
+    server's: all that is known then is that the stream has ended.
+    """
+    if isinstance(error, grpc.aio.AioRpcError) and error.details() == _FAILED_WRITE:
+        message = f"{target} ended the stream while a query was being sent; try again"
+        return Unavailable(message, grpc.StatusCode.UNAVAILABLE, target=target)
+    return from_rpc_error(error, target, None)
 
 
 def is_cancelled_from_outside() -> bool:
