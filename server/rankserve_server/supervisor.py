@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 # A worker that dies is started again after so many seconds, twice as many each time in a row, up to the second number.
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
+# What a worker gets to end after its drain, or after a second signal.
+_LAST_SECONDS = 5.0
 # A worker that has lived so long starts a new row.
 _STEADY_SECONDS = 60.0
 
@@ -95,10 +97,20 @@ class Supervisor:
         return code
 
     def _stop(self) -> None:
+        """Passes a signal on, and sees to it that no worker outlives it for long."""
+        hurry = self._stopping.is_set()
         self._stopping.set()
         for process in self._processes:
             with suppress(ProcessLookupError):
                 process.terminate()
+        patience = _LAST_SECONDS if hurry else self._config.drain_seconds + _LAST_SECONDS
+        asyncio.get_running_loop().call_later(patience, self._kill)
+
+    def _kill(self) -> None:
+        for process in self._processes:
+            _log.error("Worker %d does not end; it is killed.", process.pid)
+            with suppress(ProcessLookupError):
+                process.kill()
 
     @contextmanager
     def _signals_handled(self) -> Iterator[None]:

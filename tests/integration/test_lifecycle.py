@@ -212,3 +212,13 @@ def is_answered(server: ServerProcess) -> bool:
 
 def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()))
+
+
+def test_a_worker_that_hangs_does_not_keep_the_others(start_server: StartServer) -> None:
+    server = start_server("--workers", "2", "--drain-seconds", "0").wait_until_ready()
+    hung = children(server.pid)[0]
+    os.kill(hung, signal.SIGSTOP)
+    ended = server.stop()
+    assert ended.code == 0
+    assert f"Worker {hung} does not end; it is killed." in ended.errors
+    assert not Path(f"/proc/{hung}").exists()

@@ -19,14 +19,17 @@ class InterruptBetweenBatches(keras.callbacks.Callback):  # type: ignore[misc]  
         self._asked = False
 
     def __enter__(self) -> "InterruptBetweenBatches":
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._ask)
+        self._previous = signal.getsignal(signal.SIGINT)
+        # Only the main thread may; and where Ctrl-C is ignored, as in the background of a shell, it stays so.
+        self._installed = threading.current_thread() is threading.main_thread() and self._previous is not signal.SIG_IGN
+        if self._installed:
+            signal.signal(signal.SIGINT, self._ask)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if self._installed:
             signal.signal(signal.SIGINT, self._previous)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, Keras' names

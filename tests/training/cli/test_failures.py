@@ -21,6 +21,8 @@ CSV = "userId,movieId,rating,timestamp\n"
         (["argument"], "Got unexpected extra argument (argument)"),
         (["--json", "none/result.json"], "Invalid value for --json: none/result.json cannot be written: there is no "),
         (["--json", "."], "Invalid value for --json: . cannot be written: it is a directory"),
+        (["--ratings", "two.csv"], "--ratings needs --name: what is the model to be called?"),
+        (["--ratings", "two.csv", "--dataset", "movielens/100k"], "--dataset and --ratings exclude each other"),
     ],
 )
 def test_a_wrong_command_line(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -35,11 +37,14 @@ def test_a_wrong_command_line(tmp_path: Path, arguments: list[str], message: str
         (["--dataset", "netflix"], "there is no data set 'netflix'; known: movielens/100k"),
         (["--name", "../models"], "'../models' is not a model name: use 1 to 128 letters, digits"),
         (["--models-dir", "bad.csv"], "nothing can be published in bad.csv: "),
-        (["--ratings", "none.csv"], "none.csv: there is no such file"),
-        (["--ratings", "bad.csv"], "bad.csv:3: rating 'good' is not a number"),
-        (["--ratings", "one.csv"], "one.csv: every rating is 3, so there is no scale to rank on"),
+        (["--name", "own", "--ratings", "none.csv"], "none.csv: there is no such file"),
+        (["--name", "own", "--ratings", "bad.csv"], "bad.csv:3: rating 'good' is not a number"),
+        (["--name", "own", "--ratings", "one.csv"], "one.csv: every rating is 3, so there is no scale to rank on"),
         (["--items", "bad.csv"], "items can only be given together with a file of ratings (--ratings FILE)"),
-        (["--ratings", "two.csv", "--test-ratings", "two.csv"], "two.csv:2: user 1's rating of item 1 is also in "),
+        (
+            ["--name", "own", "--ratings", "two.csv", "--test-ratings", "two.csv"],
+            "two.csv:2: user 1's rating of item 1 is also in ",
+        ),
     ],
 )
 def test_a_training_that_cannot_be(tmp_path: Path, arguments: list[str], message: str) -> None:

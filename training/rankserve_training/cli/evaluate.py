@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rankserve_training.data import Dataset
 
 _FILE = click.Path(path_type=Path)
+# Not checked for being readable: it is written.
+_OUTPUT = click.Path(path_type=Path, readable=False)
 
 _EPILOG = """\b
 Examples:
@@ -26,8 +28,8 @@ Examples:
 @click.option(
     "--model", required=True, type=_FILE, help="MODELS_DIR/NAME (its newest version) or MODELS_DIR/NAME/VERSION."
 )
-@click.option("--ratings", type=_FILE, help="Ratings to test on.  [default: those held out in training]")
-@click.option("--json", "json_file", type=_FILE, help="Also write the result to this file; its keys are below.")
+@click.option("--ratings", type=_FILE, help="Ratings to test on.  [default: those held out of a known data set]")
+@click.option("--json", "json_file", type=_OUTPUT, help="Also write the result to this file; its keys are below.")
 def evaluate(model: Path, ratings: Path | None, json_file: Path | None) -> None:
     """Measure how far a version's predictions are from ratings that it was not trained on.
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from rankserve_training.packaging import PublishedVersion
 
 _FILE = click.Path(path_type=Path)
+# Not checked for being readable: it is written.
+_OUTPUT = click.Path(path_type=Path, readable=False)
+_DATASET, _NAME = "movielens/100k", "movielens"
 _SEED = click.IntRange(0, 2**31 - 1)
 
 _EPILOG = """\b
@@ -28,10 +31,10 @@ as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are all
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--dataset", default="movielens/100k", show_default=True, metavar="NAME", help="A known data set.")
+@click.option("--dataset", metavar="NAME", help="A known data set.  [default: movielens/100k]")
 @click.option("--preset", default="tutorial", show_default=True, metavar="NAME", help="The recipe.")
 @click.option("--models-dir", default="models", show_default=True, type=_FILE, help="Where to publish.")
-@click.option("--name", default="movielens", show_default=True, help="The model's name.")
+@click.option("--name", help="The model's name.  [default: movielens; needed with --ratings]")
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Passes over the ratings.  [default: the preset's]")
 @click.option("--seed", default=42, show_default=True, type=_SEED, help="Of the initial weights.")
 @click.option("--split-seed", default=42, show_default=True, type=_SEED, help="Of the choice of test rows.")
@@ -39,12 +42,12 @@ as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are all
 @click.option("--test-ratings", type=_FILE, help="Ratings to test on.  [default: a fifth of the ratings]")
 @click.option("--items", type=_FILE, help="Titles and genres of your items.")
 @click.option("--users", type=_FILE, help="Features of your users.")
-@click.option("--json", "json_file", type=_FILE, help="Also write the result to this file; its keys are below.")
+@click.option("--json", "json_file", type=_OUTPUT, help="Also write the result to this file; its keys are below.")
 def train(
-    dataset: str,
+    dataset: str | None,
     preset: str,
     models_dir: Path,
-    name: str,
+    name: str | None,
     epochs: int | None,
     seed: int,
     split_seed: int,
@@ -66,6 +69,11 @@ def train(
     from rankserve_training.presets import preset_named
 
     check_writable(json_file)
+    if ratings is not None and dataset is not None:
+        raise click.UsageError("--dataset and --ratings exclude each other")
+    if ratings is not None and name is None:
+        raise click.UsageError("--ratings needs --name: what is the model to be called?")
+    dataset, name = dataset or _DATASET, name or _NAME
     with one_line_failures():
         check_place(models_dir, name)
         recipe = preset_named(preset)
