@@ -3,15 +3,13 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.repository import Repository
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
-from rankserve_server.starting import READY, STOP_SIGNALS, StartError, address_error, free_address
+from rankserve_server.starting import READY, StartError, address_error, free_address, stop_signals_handled
 from rankserve_server.transport.choosing import open_transport
 from rankserve_training.artifact import ArtifactError
 
@@ -36,7 +34,7 @@ class Server:
         """
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
-        with self._signals_handled():
+        with stop_signals_handled(self._stop):
             self._build()
             if self.config.reuse_port:
                 await self._load_then_listen()
@@ -120,18 +118,6 @@ class Server:
         if self._stopping.is_set():
             self._hurrying.set()
         self._stopping.set()
-
-    @contextmanager
-    def _signals_handled(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop the server while this is open."""
-        loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number in STOP_SIGNALS:
-                loop.remove_signal_handler(number)
 
 
 def _freeze_heap() -> None:

@@ -1,19 +1,35 @@
 """What a server and a supervisor have in common about starting and stopping."""
 
+import asyncio
 import errno
 import signal
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rankserve_server.config import ServerConfig
 
 # How the one line on stdout begins that says that a server is ready; scripts wait for it.
 READY = "rankserve ready on "
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StartError(Exception):
     """The server cannot start. The message says why and what to do."""
+
+
+@contextmanager
+def stop_signals_handled(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT call `stop` on the running event loop while this is open."""
+    loop = asyncio.get_running_loop()
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 def address_error(config: ServerConfig, error: Exception) -> StartError:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from rankserve_server.config import ServerConfig, encode_config
-from rankserve_server.starting import READY, STOP_SIGNALS, StartError, free_address
+from rankserve_server.starting import READY, StartError, free_address, stop_signals_handled
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Supervisor:
         Raises:
             StartError: where the address is taken, or the first worker does not start.
         """
-        with self._signals_handled(), _port_held(self._config) as port:
+        with stop_signals_handled(self._stop), _port_held(self._config) as port:
             config = replace(self._config, port=port, reuse_port=True)
             # Alone, so that what is wrong with the models is said once.
             first = await self._start(config)
@@ -111,17 +111,6 @@ class Supervisor:
             _log.error("Worker %d does not end; it is killed.", process.pid)
             with suppress(ProcessLookupError):
                 process.kill()
-
-    @contextmanager
-    def _signals_handled(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number in STOP_SIGNALS:
-                loop.remove_signal_handler(number)
 
 
 @contextmanager

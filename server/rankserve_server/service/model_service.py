@@ -28,12 +28,12 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
     def ListModels(  # noqa: N802, named by the proto
         self,
         request: models_pb2.ListModelsRequest,  # noqa: ARG002, it has no fields
-        context: grpc.ServicerContext,  # noqa: ARG002
+        context: grpc.ServicerContext,  # noqa: ARG002, gRPC passes it
     ) -> models_pb2.ListModelsResponse:
         """Every version that was tried, by name, newest first."""
         return models_pb2.ListModelsResponse(models=[self._describe(entry) for entry in self._repository.entries()])
 
-    def GetModel(  # noqa: N802
+    def GetModel(  # noqa: N802, named by the proto
         self, request: models_pb2.GetModelRequest, context: grpc.ServicerContext
     ) -> models_pb2.GetModelResponse:
         """One version."""
