@@ -24,7 +24,8 @@ def console() -> Console:
     """The console on standard output: colours and the width of the screen on a terminal, plain and uncut in a pipe."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a title may have letters that the terminal's encoding has not
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    # There is no stdout at all where the caller has closed it (`>&-`).
+    width = None if sys.stdout and sys.stdout.isatty() else _PIPE_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
