@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 # JAX reads its flags once in a process: those of the server, before a test starts it without them.
-import rankserve_server.engine.jax_setup  # noqa: F401
+import rankserve_server.engine.jax_setup  # noqa: F401, for its effect
 from integration.server_process import RANKSERVE, ServerProcess
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and whatever that starts inherits it.

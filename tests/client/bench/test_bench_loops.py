@@ -64,7 +64,7 @@ class ScriptedConnections(Connections):
         self._seconds = seconds
         self._code = code
 
-    def call(self, number: int, request: Request) -> Any:  # noqa: ARG002
+    def call(self, number: int, request: Request) -> Any:  # noqa: ARG002  # the signature of a connection
         time.sleep(self._seconds)
         return Ended(request, self._code)
 
