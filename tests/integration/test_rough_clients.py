@@ -12,18 +12,19 @@ from conftest import StartServer
 from rankserve_client import RankingClient
 
 ROUGH_CLIENT = Path(__file__).with_name("rough_client.py")
-# Enough for some thousands of calls in each phase.
-SECONDS = 5.0
+# Enough for some thousand calls in each phase.
+SECONDS = 3.0
 
 
 @pytest.mark.parametrize("transport", ["aio", "direct"])
 def test_it_survives_and_leaks_nothing(start_server: StartServer, transport: str) -> None:
     server = start_server("--transport", transport).wait_until_ready()
-    assert rough_phase(server.address, seed=1) > 100
-    before = resident_kib(server.pid)
-    for seed in (2, 3):
+    resident = []
+    for seed in range(1, 6):
         assert rough_phase(server.address, seed) > 100
-    assert resident_kib(server.pid) < before * 1.15
+        resident.append(resident_kib(server.pid))
+    # What malloc keeps goes up and down by a quarter from phase to phase. A leak only goes up, and so does the least.
+    assert min(resident[2:]) < min(resident[:2]) * 1.3, resident
     with RankingClient(server.address, timeout=30) as client:
         assert len(client.rank(42, [204, 141, 131])) == 3
     started = time.monotonic()
