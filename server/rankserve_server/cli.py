@@ -36,6 +36,14 @@ _LIMITS = Limits()
 )
 @click.option("--default-model", help="The model that answers requests that name none.  [default: the only one]")
 @click.option(
+    "--max-table-mib",
+    default=_DEFAULTS.max_table_mib,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Memory for the tables of one model, folded to score fast. What would pass it is kept as embeddings: smaller, "
+    "but slower to score.",
+)
+@click.option(
     "--drain-seconds",
     default=_DEFAULTS.drain_seconds,
     show_default=True,
@@ -106,6 +114,7 @@ def serve(
     host: str,
     port: int,
     default_model: str | None,
+    max_table_mib: int,
     drain_seconds: float,
     transport: TransportName,
     workers: int,
@@ -125,6 +134,7 @@ def serve(
         host=host,
         port=port,
         default_model=default_model,
+        max_table_mib=max_table_mib,
         drain_seconds=drain_seconds,
         transport=transport,
         workers=workers,

@@ -20,6 +20,7 @@ class ServerConfig:
         host: address to listen on; loopback unless the operator decides otherwise.
         port: 0 for any free one.
         default_model: which model answers requests that name none; None where there is only one.
+        max_table_mib: how large the folded tables of one version may become; what would pass it is kept as embeddings.
         drain_seconds: how long a stopping server waits for calls in flight.
         workers: how many processes share the port.
         reuse_port: whether this is one of them; set by the supervisor.
@@ -30,6 +31,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 50051
     default_model: str | None = None
+    max_table_mib: int = 2_048
     drain_seconds: float = 30.0
     transport: TransportName = "auto"
     workers: int = 1

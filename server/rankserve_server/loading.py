@@ -1,7 +1,11 @@
 """From a directory to a version that may answer: verify, load, compile, replay the golden requests."""
 
+import gc
+import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,16 +13,23 @@ from rankserve_server.engine.engine import Engine
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_training.artifact import Artifact, ArtifactError, GoldenRequest, read_artifact
 
+if TYPE_CHECKING:
+    from rankserve_training.model.folded import FoldedModel, TableHalf
+
+_log = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
 # Folding changes the order of float32 operations, and so the last bits of a score. Relative to the span of the scale.
 _GOLDEN_TOLERANCE = 1e-5
 
 
-def load_version(directory: Path, checkpoint: Callable[[], None]) -> LoadedModel:
+def load_version(directory: Path, checkpoint: Callable[[], None], max_table_mib: float = math.inf) -> LoadedModel:
     """Loads one version.
 
     Args:
         directory: MODELS_DIR/NAME/VERSION.
         checkpoint: called between the steps; what it raises ends the loading.
+        max_table_mib: what folding may make the tables take; what would pass it is kept as embeddings, and logged.
 
     Raises:
         ArtifactError: where the version is not whole, does not fit together or does not give the scores that its
@@ -26,22 +37,55 @@ def load_version(directory: Path, checkpoint: Callable[[], None]) -> LoadedModel
     """
     artifact = read_artifact(directory)
     checkpoint()
-    engine = _compile(artifact, checkpoint)
+    folded = _fold(artifact, checkpoint, max_table_mib)
+    # A Keras model refers to itself: without this its tables would stay beside the engine's.
+    gc.collect()
+    engine = Engine(folded, checkpoint)
     _replay_golden_requests(artifact, engine)
     return LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine)
 
 
-def _compile(artifact: Artifact, checkpoint: Callable[[], None]) -> Engine:
+def _fold(artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: float) -> "FoldedModel":
     # Keras takes seconds to import; here it is not yet paid by a start that fails on a broken file.
     from rankserve_training.model.folded import fold
 
     keras_model = artifact.load_keras_model()
     checkpoint()
     try:
-        folded = fold(keras_model, artifact.manifest.training.architecture)
+        folded = fold(keras_model, artifact.manifest.training.architecture, max_table_mib * _MIB)
     except ValueError as error:
         raise ArtifactError(f"{artifact.directory}: {error}") from error
-    return Engine(folded, checkpoint)
+    _report_unfolded(artifact, folded, max_table_mib)
+    return folded
+
+
+def _report_unfolded(artifact: Artifact, model: "FoldedModel", max_table_mib: float) -> None:
+    """Says which tables the limit has kept as embeddings, and what that costs; nothing where it has kept none."""
+    halves = {"users": model.user_half, "items": model.item_half}
+    kept = " and ".join(f"{side} ({_sizes(half)})" for side, half in halves.items() if half.layer is not None)
+    if not kept:
+        return
+    folded_cost = sum(layer.kernel.size for layer in (*model.hidden, model.output))
+    cost = folded_cost + sum(half.layer.kernel.size for half in halves.values() if half.layer is not None)
+    _log.warning(
+        "%s/%d: its folded tables would take %s, and --max-table-mib allows %s MiB. Embeddings are kept for %s, so "
+        "that a candidate costs %s multiplications instead of %s.",
+        artifact.manifest.name,
+        artifact.manifest.version,
+        _mib(sum(half.folded_bytes for half in halves.values())),
+        f"{max_table_mib:,}",
+        kept,
+        f"{cost:,}",
+        f"{folded_cost:,}",
+    )
+
+
+def _sizes(half: "TableHalf") -> str:
+    return f"{_mib(half.table.nbytes)} instead of {_mib(half.folded_bytes)}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / _MIB:,.1f} MiB"
 
 
 def _replay_golden_requests(artifact: Artifact, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 import enum
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,17 @@ class ModelEntry:
 class Repository:
     """The models below MODELS_DIR. It can be shared between threads once `load` has returned."""
 
-    def __init__(self, models_dir: Path, default_name: str | None) -> None:
+    def __init__(self, models_dir: Path, default_name: str | None, max_table_mib: float = math.inf) -> None:
+        """Loads nothing yet.
+
+        Args:
+            models_dir: where versions lie.
+            default_name: which model answers requests that name none.
+            max_table_mib: what folding may make the tables of one version take.
+        """
         self._models_dir = models_dir
         self._default_name = default_name
+        self._max_table_mib = max_table_mib
         self._entries: list[ModelEntry] = []
         self._current: dict[str, LoadedModel] = {}
         self._ready = False
@@ -144,7 +153,7 @@ class Repository:
             entry = ModelEntry(name, version)
             self._entries.append(entry)
             try:
-                model = load_version(self._models_dir / name / str(version), checkpoint)
+                model = load_version(self._models_dir / name / str(version), checkpoint, self._max_table_mib)
             except ArtifactError as error:
                 entry.state, entry.message = ModelState.FAILED, str(error)
                 _log.error("%s/%d cannot be served: %s", name, version, error)

@@ -61,7 +61,7 @@ class Server:
 
     def _build(self) -> None:
         config = self.config
-        self._repository = Repository(config.models_dir, config.default_model)
+        self._repository = Repository(config.models_dir, config.default_model, config.max_table_mib)
         planner = Planner(self._repository, config.limits)
         self._transport = open_transport(config, planner, ModelService(self._repository))
 

@@ -33,6 +33,7 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "host": "::1",
         "port": 1,
         "default_model": "a",
+        "max_table_mib": 0,
         "drain_seconds": 2.5,
         "transport": "aio",
         "workers": 3,

@@ -1,6 +1,8 @@
 """From a directory to a version that may answer: what is refused, with the real model."""
 
 import json
+import logging
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from integration.versions import copy_version, cut_short
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loading import load_version
-from rankserve_training.artifact import ArtifactError
+from rankserve_training.artifact import Artifact, ArtifactError
 
 
 @pytest.fixture
@@ -60,6 +62,51 @@ def test_an_unknown_architecture_is_refused(version: Path) -> None:
     edit_manifest(version, lambda manifest: manifest["training"].update(architecture="oracle"))
     with pytest.raises(ArtifactError, match=r"architecture 'oracle' is none of those known here: embedding_mlp"):
         load(version)
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("max_table_mib", "kept", "multiplications"),
+    [
+        (2, "items (0.2 MiB instead of 1.6 MiB)", "24,640"),
+        (1, "users (0.1 MiB instead of 0.9 MiB) and items (0.2 MiB instead of 1.6 MiB)", "32,832"),
+        (0, "users (0.1 MiB instead of 0.9 MiB) and items (0.2 MiB instead of 1.6 MiB)", "32,832"),
+    ],
+)
+def test_what_the_limit_keeps_from_being_folded_is_said(
+    version: Path, caplog: pytest.LogCaptureFixture, max_table_mib: int, kept: str, multiplications: str
+) -> None:
+    load_version(version, lambda: None, max_table_mib)
+    assert warnings_of(caplog) == [
+        f"copy/5: its folded tables would take 2.6 MiB, and --max-table-mib allows {max_table_mib} MiB. Embeddings are "
+        f"kept for {kept}, so that a candidate costs {multiplications} multiplications instead of 16,448."
+    ]
+
+
+def test_nothing_is_said_where_all_is_folded(version: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load_version(version, lambda: None, max_table_mib=3)
+    assert warnings_of(caplog) == []
+
+
+def test_the_keras_model_is_gone_when_the_engine_compiles(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[weakref.ref[Any]] = []
+    load_keras_model = Artifact.load_keras_model
+
+    def load_and_watch(artifact: Artifact) -> Any:
+        model = load_keras_model(artifact)
+        models.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(Artifact, "load_keras_model", load_and_watch)
+    alive: list[bool] = []
+    load_version(version, lambda: alive.append(any(model() is not None for model in models)))
+    before_loading, loaded, *compiling = alive
+    assert (before_loading, loaded) == (False, True)
+    assert compiling
+    assert not any(compiling)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "catalog.npz", "users.npz", "manifest.json"])

@@ -18,7 +18,7 @@ BROKEN = "broken"
 
 @pytest.fixture(autouse=True)
 def _load_small_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_version(directory: Path, checkpoint: Callable[[], None]) -> LoadedModel:
+    def load_version(directory: Path, checkpoint: Callable[[], None], _: float) -> LoadedModel:
         checkpoint()
         if (directory / BROKEN).exists():
             raise ArtifactError(f"{directory} is broken")
@@ -89,6 +89,18 @@ class TestLoading:
 
         with pytest.raises(KeyError, match=r"stopped"):
             Repository(tmp_path, None).load(stop)
+
+    def test_the_table_limit_is_that_of_each_version(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        make(tmp_path, "a/1", "b/1")
+        limits = []
+
+        def load_version(_: Path, __: Callable[[], None], max_table_mib: float) -> LoadedModel:
+            limits.append(max_table_mib)
+            return small_model()
+
+        monkeypatch.setattr(repository_module, "load_version", load_version)
+        Repository(tmp_path, None, max_table_mib=7).load(lambda: None)
+        assert limits == [7, 7]
 
     @pytest.mark.parametrize("empty", ["missing", "."])
     def test_no_model_at_all(self, tmp_path: Path, empty: str) -> None:

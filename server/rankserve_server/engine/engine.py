@@ -9,12 +9,31 @@ import numpy.typing as npt
 
 from rankserve_server.engine.buckets import BUCKETS, LARGEST_BUCKET, bucket_for
 from rankserve_server.engine.jax_setup import jax
-from rankserve_training.model.folded import FoldedModel
+from rankserve_training.model.folded import DenseLayer, FoldedModel
 
 _log = logging.getLogger(__name__)
 
+# How many users' catalogues are compared with their pairs when a model is loaded.
+_PROBED_USERS = 8
+
 Rows = npt.NDArray[np.int32]
 Scores = npt.NDArray[np.float32]
+
+
+class PendingScores:
+    """Scores that are being computed."""
+
+    __slots__ = ("_computed", "_start", "_stop")
+
+    def __init__(self, computed: Any, start: int, stop: int) -> None:
+        """The elements `start` to `stop` of what a compiled call returned."""
+        self._computed = computed
+        self._start = start
+        self._stop = stop
+
+    def result(self) -> Scores:
+        """Waits for the scores, float32[n]. The GIL is free meanwhile."""
+        return np.asarray(self._computed)[self._start : self._stop]
 
 
 class Engine:
@@ -35,59 +54,62 @@ class Engine:
         """Moves the tables into the device's memory and compiles every bucket.
 
         Args:
-            model: the folded model.
+            model: each of its tables folded or not; they may be used where they lie, so nobody may change them later.
             checkpoint: called between compilations; what it raises ends the loading.
         """
-        self.item_count = len(model.item_half) - 1
-        self._user_half = jax.device_put(model.user_half)
-        self._item_half = jax.device_put(_padded_to_slices(model.item_half))
+        self.item_count = len(model.item_half.table) - 1
+        self._user_table = jax.device_put(model.user_half.table)
+        self._item_table = jax.device_put(_padded_to_a_slice(model.item_half.table))
         self._weights = jax.device_put(_weights(model))
         self._scale_offset = (model.scale, model.offset)
         self._pair_calls = {}
         for bucket in BUCKETS:
             checkpoint()
             self._pair_calls[bucket] = self._compile_pairs(bucket)
-        checkpoint()
-        self._catalog_call = self._compile_catalog()
         self.buckets = BUCKETS
         self.buckets = self._equal_buckets()
+        checkpoint()
+        self._catalog_call = self._compile_catalog()
         self._catalog_in_place = self._catalog_equals_pairs()
 
-    def score(self, users: Rows, items: Rows) -> Scores:
-        """Predicted ratings of n pairs.
+    def start(self, users: Rows, items: Rows) -> PendingScores:
+        """Starts to predict the ratings of n pairs, and returns before they are computed. They are computed in the order
+        in which they were started.
 
         Args:
             users: int32[n], rows of the user table, 0 for unknown users; n is 1 to `slice_rows`.
             items: int32[n], rows of the item table, 0 for unknown items.
-
-        Returns:
-            float32[n].
         """
         count = len(users)
         bucket = bucket_for(count, self.buckets)
         if bucket != count:
             users, items = _padded(users, bucket), _padded(items, bucket)
         call = self._pair_calls[bucket]
-        return np.asarray(call(self._user_half, self._item_half, self._weights, users, items))[:count]
+        return PendingScores(call(self._user_table, self._item_table, self._weights, users, items), 0, count)
 
-    def score_catalog(self, user: int, start: int, stop: int) -> Scores:
-        """Predicted ratings of a run of the catalogue for one user; the item table is read in place.
+    def start_catalog(self, user: int, start: int, stop: int) -> PendingScores:
+        """The same for a run of the catalogue and one user; the item table is read in place.
 
         Args:
             user: row of the user table.
             start: the first item, counted from 0 (row 1), a multiple of `slice_rows`.
             stop: behind the last one, at most `start + slice_rows`.
-
-        Returns:
-            float32[stop - start].
         """
         if not self._catalog_in_place:
             items = np.arange(start + 1, stop + 1, dtype=np.int32)
-            return self.score(np.full(stop - start, user, np.int32), items)
-        scores = self._catalog_call(
-            self._user_half, self._item_half, self._weights, np.int32(user), np.int32(start + 1)
-        )
-        return np.asarray(scores)[: stop - start]
+            return self.start(np.full(stop - start, user, np.int32), items)
+        # The last slice starts early enough not to reach behind the table.
+        first = min(start + 1, self._item_table.shape[0] - self.slice_rows)
+        scores = self._catalog_call(self._user_table, self._item_table, self._weights, np.int32(user), np.int32(first))
+        return PendingScores(scores, start + 1 - first, stop + 1 - first)
+
+    def score(self, users: Rows, items: Rows) -> Scores:
+        """Predicted ratings of n pairs, float32[n]: see `start`."""
+        return self.start(users, items).result()
+
+    def score_catalog(self, user: int, start: int, stop: int) -> Scores:
+        """Predicted ratings of a run of the catalogue, float32[stop - start]: see `start_catalog`."""
+        return self.start_catalog(user, start, stop).result()
 
     def _equal_buckets(self) -> tuple[int, ...]:
         """The buckets that give every row the bits that the largest one gives it.
@@ -116,43 +138,52 @@ class Engine:
         self._catalog_in_place = True
         stop = min(self.item_count, self.slice_rows)
         items = np.arange(1, stop + 1, dtype=np.int32)
-        return np.array_equal(self.score_catalog(1, 0, stop), self.score(np.ones(stop, np.int32), items))
+        users, _ = self._probe()
+        return all(
+            np.array_equal(self.score_catalog(user, 0, stop), self.score(np.full(stop, user, np.int32), items))
+            for user in users[:_PROBED_USERS].tolist()
+        )
 
     def _probe(self) -> tuple[Rows, Rows]:
         """Pairs spread over the tables, as many as the largest bucket holds."""
         random = np.random.default_rng(0)
-        users = random.integers(0, self._user_half.shape[0], LARGEST_BUCKET, dtype=np.int32)
+        users = random.integers(0, self._user_table.shape[0], LARGEST_BUCKET, dtype=np.int32)
         items = random.integers(0, self.item_count + 1, LARGEST_BUCKET, dtype=np.int32)
         return users, items
 
     def _compile_pairs(self, bucket: int) -> Callable[..., Any]:
         rows = jax.ShapeDtypeStruct((bucket,), np.int32)
 
-        def score_pairs(user_half: Any, item_half: Any, weights: Any, users: Any, items: Any) -> Any:
+        def score_pairs(user_table: Any, item_table: Any, weights: Any, users: Any, items: Any) -> Any:
+            user_layer, item_layer, layers = weights
             # Rows come from our own index; `clip` only spares the compiled code the handling of others.
-            first = user_half.at[users].get(mode="clip") + item_half.at[items].get(mode="clip")
-            return self._rating(first, weights)
+            user_sums = _first_sums(user_table.at[users].get(mode="clip"), user_layer)
+            item_sums = _first_sums(item_table.at[items].get(mode="clip"), item_layer)
+            return self._rating(user_sums + item_sums, layers)
 
         return self._compile(score_pairs, rows, rows)
 
     def _compile_catalog(self) -> Callable[..., Any]:
         row = jax.ShapeDtypeStruct((), np.int32)
+        batch = self.buckets[0]
 
-        def score_slice(user_half: Any, item_half: Any, weights: Any, user: Any, start: Any) -> Any:
-            items = jax.lax.dynamic_slice_in_dim(item_half, start, self.slice_rows)
-            return self._rating(user_half.at[user].get(mode="clip") + items, weights)
+        def score_slice(user_table: Any, item_table: Any, weights: Any, user: Any, start: Any) -> Any:
+            user_layer, item_layer, layers = weights
+            user_sums = _first_sums_of_one(user_table.at[user].get(mode="clip"), user_layer, batch)
+            items = jax.lax.dynamic_slice_in_dim(item_table, start, self.slice_rows)
+            return self._rating(user_sums + _first_sums(items, item_layer), layers)
 
         return self._compile(score_slice, row, row)
 
     def _compile(self, function: Callable[..., Any], *row_shapes: Any) -> Callable[..., Any]:
         compiled: Callable[..., Any] = (
-            jax.jit(function).lower(self._user_half, self._item_half, self._weights, *row_shapes).compile()
+            jax.jit(function).lower(self._user_table, self._item_table, self._weights, *row_shapes).compile()
         )
         return compiled
 
-    def _rating(self, first: Any, weights: Any) -> Any:
-        """Ratings float32[n] from the sums of the halves, float32[n, width]."""
-        *hidden, (output_kernel, output_bias) = weights
+    def _rating(self, first: Any, layers: Any) -> Any:
+        """Ratings float32[n] from the sums of the halves, float32[n, width], through the layers after the first."""
+        *hidden, (output_kernel, output_bias) = layers
         activation = jax.nn.relu(first)
         for kernel, bias in hidden:
             activation = jax.nn.relu(activation @ kernel + bias)
@@ -160,8 +191,27 @@ class Engine:
         return offset + scale * (activation @ output_kernel + output_bias)[:, 0]
 
 
-def _weights(model: FoldedModel) -> list[tuple[Scores, Scores]]:
-    return [(layer.kernel, layer.bias) for layer in (*model.hidden, model.output)]
+def _first_sums(rows: Any, layer: Any) -> Any:
+    """What rows of a table add to the first layer's sums: themselves, where the layer is folded into the table."""
+    if layer is None:
+        return rows
+    kernel, bias = layer
+    return rows @ kernel + bias
+
+
+def _first_sums_of_one(row: Any, layer: Any, batch: int) -> Any:
+    """The same for one row, multiplied in a batch of itself: alone it would get other last bits."""
+    return row if layer is None else _first_sums(jax.numpy.tile(row, (batch, 1)), layer)[0]
+
+
+def _weights(model: FoldedModel) -> tuple[Any, Any, list[Any]]:
+    """The first layer's parts, each None where it is folded, and the layers after it, as pairs of kernel and bias."""
+    layers = [_pair(layer) for layer in (*model.hidden, model.output)]
+    return _pair(model.user_half.layer), _pair(model.item_half.layer), layers
+
+
+def _pair(layer: DenseLayer | None) -> tuple[Scores, Scores] | None:
+    return None if layer is None else (layer.kernel, layer.bias)
 
 
 def _padded(rows: Rows, length: int) -> Rows:
@@ -170,10 +220,7 @@ def _padded(rows: Rows, length: int) -> Rows:
     return padded
 
 
-def _padded_to_slices(item_half: Scores) -> Scores:
-    """The item table with room for the last slice, which starts past row 0 and may reach behind the last item."""
-    item_count = len(item_half) - 1
-    slices = -(-item_count // LARGEST_BUCKET)
-    padded = np.zeros((1 + slices * LARGEST_BUCKET, item_half.shape[1]), np.float32)
-    padded[: len(item_half)] = item_half
-    return padded
+def _padded_to_a_slice(item_table: Scores) -> Scores:
+    """The table itself unless it is shorter than the slice that is read from it at a time."""
+    missing = max(0, LARGEST_BUCKET - len(item_table))
+    return np.pad(item_table, ((0, missing), (0, 0))) if missing else item_table
