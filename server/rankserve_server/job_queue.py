@@ -3,44 +3,35 @@
 Work-conserving and without timers: while one batch is computed, jobs queue; the next batch is whatever is there. A long
 job takes part in a batch with one slice and then queues again, so that it never holds up the short ones behind it for
 longer than that.
+
+To compute is the engine's affair, on a thread of its own: whoever takes a batch starts it, does something else, and
+finishes it.
 """
 
-import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Sequence
 
 from rankserve_server.engine.engine import Engine
 from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError
+from rankserve_server.score_batch import ScoreBatch, Slice, next_slice
 from rankserve_server.score_job import ScoreJob
-
-_log = logging.getLogger(__name__)
 
 _FIRST_RATE_GUESS = 500_000.0
 _RATE_SMOOTHING = 0.1
 
 
-@dataclass(eq=False)
-class _Slice:
-    """The candidates `start` to `stop` of a job."""
-
-    job: ScoreJob
-    start: int
-    stop: int
-
-
 class JobQueue:
-    """Jobs that wait for the engine. Any thread may add some; one thread computes."""
+    """Jobs that wait for the engine. Any thread may add some; one thread starts and finishes batches."""
 
     def __init__(self, max_queued_candidates: int) -> None:
         self._max_queued = max_queued_candidates
         self._jobs: deque[ScoreJob] = deque()
         self._queued = 0
         self._closed = False
+        self._computing = 0
+        self._measured_at = 0.0
         self._candidates_per_second = _FIRST_RATE_GUESS
         # Held for a few microseconds, never while a batch is computed.
         self.changed = threading.Condition()
@@ -84,21 +75,28 @@ class JobQueue:
             self._closed = True
             self.changed.notify()
 
-    def compute_batch(self) -> list[ScoreJob]:
-        """Scores the next batch.
+    def start_batch(self) -> ScoreBatch | None:
+        """Starts to score the next batch; None where nothing is queued."""
+        with self.changed:
+            if not self._jobs:
+                return None
+            slices, dropped = self._next_slices()
+        if not self._computing:
+            self._measured_at = time.monotonic()
+        self._computing += 1
+        return ScoreBatch(slices, dropped)
+
+    def finish_batch(self, batch: ScoreBatch) -> list[ScoreJob]:
+        """Waits for the oldest batch that was started.
 
         Returns:
-            The jobs that are done with it, scored or failed; those whose caller has gone are dropped unscored.
+            The jobs that are done with it, scored or failed, and those that were dropped.
         """
+        batch.finish()
+        self._computing -= 1
+        self._measure(batch)
         with self.changed:
-            done, batch = self._next_batch()
-        if batch:
-            started = time.monotonic()
-            _compute(batch)
-            self._measure(batch, time.monotonic() - started)
-            with self.changed:
-                done += self._take_back(batch)
-        return done
+            return batch.dropped + self._take_back(batch.slices)
 
     def fail_all(self) -> list[ScoreJob]:
         """Takes every job out; each has failed."""
@@ -110,10 +108,10 @@ class JobQueue:
             job.error = NotReadyError("the server is shutting down")
         return jobs
 
-    def _next_batch(self) -> tuple[list[ScoreJob], list[_Slice]]:
+    def _next_slices(self) -> tuple[list[Slice], list[ScoreJob]]:
         """Takes as many jobs as fit, first come first served; beside them those that need no scoring any more."""
+        slices: list[Slice] = []
         dropped: list[ScoreJob] = []
-        batch: list[_Slice] = []
         room = Engine.slice_rows
         now = time.monotonic()
         while self._jobs and room > 0:
@@ -123,21 +121,21 @@ class JobQueue:
                 dropped.append(job)
                 self._queued -= job.remaining
             else:
-                step = _slice_of(job)
-                if batch and step.stop - step.start > room:
+                piece = next_slice(job)
+                if slices and piece.count > room:
                     break
-                batch.append(step)
-                room -= step.stop - step.start
+                slices.append(piece)
+                room -= piece.count
             self._jobs.popleft()
-        return dropped, batch
+        return slices, dropped
 
-    def _take_back(self, batch: list[_Slice]) -> list[ScoreJob]:
+    def _take_back(self, slices: Sequence[Slice]) -> list[ScoreJob]:
         """Queues the jobs again that are not done; returns the others."""
         done = []
-        for step in batch:
-            job = step.job
-            self._queued -= step.stop - step.start
-            job.scored = step.stop
+        for piece in slices:
+            job = piece.job
+            self._queued -= piece.count
+            job.scored = piece.stop
             if job.error is not None:
                 self._queued -= job.remaining
                 done.append(job)
@@ -147,62 +145,10 @@ class JobQueue:
                 done.append(job)
         return done
 
-    def _measure(self, batch: list[_Slice], seconds: float) -> None:
-        count = sum(step.stop - step.start for step in batch)
-        if seconds > 0:
-            self._candidates_per_second += _RATE_SMOOTHING * (count / seconds - self._candidates_per_second)
-
-
-def _slice_of(job: ScoreJob) -> _Slice:
-    start = job.scored
-    return _Slice(job, start, min(job.count, start + job.engine.slice_rows))
-
-
-def _compute(batch: list[_Slice]) -> None:
-    """Scores a batch. Where a batch fails, its members are tried one by one, so that only the one at fault fails."""
-    pairs: dict[Engine, list[_Slice]] = {}
-    for step in batch:
-        if step.job.item_rows is None:
-            _guarded([step], _score_catalog)
-        else:
-            pairs.setdefault(step.job.engine, []).append(step)
-    for steps in pairs.values():
-        _guarded(steps, _score_pairs)
-
-
-def _guarded(steps: list[_Slice], compute: Callable[[list[_Slice]], None]) -> None:
-    try:
-        compute(steps)
-    except Exception as error:  # whatever it is, it must not end the thread
-        if len(steps) == 1:
-            _log.exception("Scoring failed.")
-            steps[0].job.error = error
-            return
-        for step in steps:
-            _guarded([step], compute)
-
-
-def _score_catalog(steps: list[_Slice]) -> None:
-    for step in steps:
-        job = step.job
-        job.keep(step.start, step.stop, job.engine.score_catalog(job.user_row, step.start, step.stop))
-
-
-def _score_pairs(steps: list[_Slice]) -> None:
-    """Scores slices of one engine as one batch."""
-    engine = steps[0].job.engine
-    count = sum(step.stop - step.start for step in steps)
-    # Filled in place: joining arrays costs more than scoring a short request.
-    users, items = np.empty(count, np.int32), np.empty(count, np.int32)
-    place = 0
-    for step in steps:
-        end = place + step.stop - step.start
-        users[place:end] = step.job.user_row
-        items[place:end] = step.job.item_rows[step.start : step.stop]  # type: ignore[index]  # pairs have rows
-        place = end
-    scores = engine.score(users, items)
-    place = 0
-    for step in steps:
-        end = place + step.stop - step.start
-        step.job.keep(step.start, step.stop, scores[place:end])
-        place = end
+    def _measure(self, batch: ScoreBatch) -> None:
+        """Notes how fast the queue empties: from one finished batch to the next, where there was always one."""
+        now = time.monotonic()
+        if batch.slices and now > self._measured_at:
+            rate = batch.count / (now - self._measured_at)
+            self._candidates_per_second += _RATE_SMOOTHING * (rate - self._candidates_per_second)
+        self._measured_at = now

@@ -1,9 +1,10 @@
-"""Computes what is queued on a thread of its own."""
+"""Computes what is queued, from a thread of its own."""
 
 import threading
 from collections.abc import Callable
 
 from rankserve_server.job_queue import JobQueue
+from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.score_job import ScoreJob
 
 
@@ -35,14 +36,22 @@ class Scheduler:
 
     def _run(self) -> None:
         queue = self._queue
-        while True:
-            with queue.changed:
-                queue.changed.wait_for(lambda: queue or queue.closed)
-                if queue.closed:
-                    break
-            done = queue.compute_batch()
-            if done:
-                self._deliver(done)
-        left = queue.fail_all()
-        if left:
-            self._deliver(left)
+        computing: ScoreBatch | None = None
+        while computing or self._wait_for_jobs():
+            # The next batch is computed while the answers of the last one go out.
+            started = queue.start_batch() if not queue.closed else None
+            if computing:
+                self._hand_out(queue.finish_batch(computing))
+            computing = started
+        self._hand_out(queue.fail_all())
+
+    def _hand_out(self, done: list[ScoreJob]) -> None:
+        if done:
+            self._deliver(done)
+
+    def _wait_for_jobs(self) -> bool:
+        """Waits until there are some; False once the queue is closed."""
+        queue = self._queue
+        with queue.changed:
+            queue.changed.wait_for(lambda: queue or queue.closed)
+        return not queue.closed

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from rankserve_server.engine.engine import Engine, Rows, Scores
+from rankserve_server.engine.engine import Engine, PendingScores, Rows, Scores
 
 _LONGEST_WAIT = 30.0
 
@@ -21,9 +21,9 @@ class FakeEngine(Engine):
     """Stands in for a compiled model.
 
     Attributes:
-        batches: the pairs of each call of `score`, in order; a catalogue slice is a batch of its pairs.
+        batches: the pairs of each batch that was started, in order; a catalogue slice is a batch of its pairs.
         poisoned: user rows that cannot be scored.
-        pause: seconds that each call of `score` takes.
+        pause: seconds that each batch takes.
     """
 
     def __init__(self, item_count: int = 1_000) -> None:
@@ -35,10 +35,18 @@ class FakeEngine(Engine):
         self._may_go_on.set()
         self._busy = threading.Event()
 
-    def score(self, users: Rows, items: Rows) -> Scores:
+    def start(self, users: Rows, items: Rows) -> PendingScores:
         assert 1 <= len(users) == len(items) <= self.slice_rows
         pairs = list(zip(users.tolist(), items.tolist(), strict=True))
         self.batches.append(pairs)
+        return _FakePendingScores(self, pairs)
+
+    def start_catalog(self, user: int, start: int, stop: int) -> PendingScores:
+        assert start % self.slice_rows == 0
+        assert start < stop <= min(start + self.slice_rows, self.item_count)
+        return self.start(np.full(stop - start, user, np.int32), np.arange(start + 1, stop + 1, dtype=np.int32))
+
+    def compute(self, pairs: list[tuple[int, int]]) -> Scores:
         self._busy.set()
         assert self._may_go_on.wait(_LONGEST_WAIT)
         self._busy.clear()
@@ -48,11 +56,6 @@ class FakeEngine(Engine):
                 raise FloatingPointError(f"user row {user} cannot be scored")
         return np.array([fake_score(user, item) for user, item in pairs], np.float32)
 
-    def score_catalog(self, user: int, start: int, stop: int) -> Scores:
-        assert start % self.slice_rows == 0
-        assert start < stop <= min(start + self.slice_rows, self.item_count)
-        return self.score(np.full(stop - start, user, np.int32), np.arange(start + 1, stop + 1, dtype=np.int32))
-
     @property
     def scored_users(self) -> list[int]:
         """The user rows that it was asked for, each once for every batch that it is in, in order."""
@@ -60,7 +63,7 @@ class FakeEngine(Engine):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While this is open, a call of `score` does not return."""
+        """While this is open, no batch is finished."""
         self._may_go_on.clear()
         try:
             yield
@@ -68,16 +71,27 @@ class FakeEngine(Engine):
             self._may_go_on.set()
 
     def wait_for_batches(self, count: int) -> None:
-        """Waits until so many calls of `score` have begun."""
+        """Waits until so many batches have been started."""
         _wait_until(lambda: len(self.batches) >= count)
 
     def wait_for_users(self, rows: set[int]) -> None:
-        """Waits until each of these user rows was in a call of `score`."""
+        """Waits until each of these user rows was in a batch."""
         _wait_until(lambda: rows <= set(self.scored_users))
 
     def wait_until_busy(self) -> None:
-        """Waits until a call of `score` has begun, while `held`."""
+        """Waits until somebody waits for a batch, while `held`."""
         assert self._busy.wait(_LONGEST_WAIT), "nothing was scored"
+
+
+class _FakePendingScores(PendingScores):
+    """Scores that are made when they are asked for."""
+
+    def __init__(self, engine: FakeEngine, pairs: list[tuple[int, int]]) -> None:
+        self._engine = engine
+        self._pairs = pairs
+
+    def result(self) -> Scores:
+        return self._engine.compute(self._pairs)
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

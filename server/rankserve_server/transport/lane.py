@@ -1,7 +1,7 @@
-"""The direct lane: one thread that takes calls, computes batches and sends the answers.
+"""The direct lane: one thread that takes calls, has them scored in batches and sends the answers.
 
-A batch forms by itself: while one is computed, the core reads the next messages. There is no event loop, no timer and
-no hand-over between threads on the way of a request.
+A batch forms by itself: while one is computed, on the engine's thread, this one takes the next requests and sends the
+answers to the last ones. There is no event loop and no timer on the way of a request.
 """
 
 import logging
@@ -16,6 +16,7 @@ import grpc
 from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
+from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
 from rankserve_server.transport.lane_calls import BatchCall, LaneCall, RankCall, StreamCall
@@ -107,14 +108,18 @@ class Lane:
             self._queue.request_call(method, arrivals)
 
     def _run(self) -> None:
+        computing: ScoreBatch | None = None
         while not self._closed:
-            self._take_events(0 if self.jobs else _IDLE_SECONDS)
+            self._take_events(0 if computing or self.jobs else _IDLE_SECONDS)
             if self.draining:
                 for stream in list(self.streams):
                     stream.end_reading()
-            if self.jobs:
-                for job in self.jobs.compute_batch():
+            # The next batch is computed while the answers of the last one go out.
+            started = self.jobs.start_batch()
+            if computing:
+                for job in self.jobs.finish_batch(computing):
                     job.on_done(job)
+            computing = started
 
     def _take_events(self, wait: float) -> None:
         event = self._queue.next_event(wait)

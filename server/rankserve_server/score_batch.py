@@ -1,0 +1,131 @@
+"""Slices of jobs that are computed together, while others are being prepared."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rankserve_server.engine.engine import Engine, PendingScores, Scores
+from rankserve_server.score_job import ScoreJob
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Slice:
+    """The candidates `start` to `stop` of a job."""
+
+    job: ScoreJob
+    start: int
+    stop: int
+
+    @property
+    def count(self) -> int:
+        """How many candidates these are."""
+        return self.stop - self.start
+
+
+def next_slice(job: ScoreJob) -> Slice:
+    """What a job has scored next."""
+    start = job.scored
+    return Slice(job, start, min(job.count, start + job.engine.slice_rows))
+
+
+class ScoreBatch:
+    """Slices whose scores are being computed.
+
+    Attributes:
+        slices: in the order of their jobs.
+        dropped: jobs that came up with them, and are not computed because nobody waits for them any more.
+    """
+
+    def __init__(self, slices: Sequence[Slice], dropped: list[ScoreJob]) -> None:
+        """Starts to compute them; returns before they are computed."""
+        self.slices = slices
+        self.dropped = dropped
+        self._calls = _engine_calls(slices)
+
+    @property
+    def count(self) -> int:
+        """How many candidates are computed."""
+        return sum(piece.count for piece in self.slices)
+
+    def finish(self) -> None:
+        """Waits for the scores, and gives every job its own, or its error."""
+        for call in self._calls:
+            call.finish()
+
+
+class _EngineCall:
+    """Slices that one call of an engine scores. Where it fails, they are tried one by one: only the one at fault fails.
+
+    The scores lie one slice behind the other.
+    """
+
+    def __init__(self, slices: list[Slice], start: Callable[[list[Slice]], PendingScores]) -> None:
+        self._slices = slices
+        self._start = start
+        self._pending: PendingScores | None = None
+        self._error: Exception | None = None
+        try:
+            self._pending = start(slices)
+        except Exception as error:  # whatever it is, it is told to the callers and must not end the thread
+            self._error = error
+
+    def finish(self) -> None:
+        """Waits for the scores and hands them out."""
+        try:
+            if self._pending is None:
+                assert self._error is not None  # noqa: S101, one of both is there
+                raise self._error
+            _keep(self._slices, self._pending.result())
+        except Exception as error:  # as above
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if len(self._slices) == 1:
+            _log.error("Scoring failed.", exc_info=error)
+            self._slices[0].job.error = error
+            return
+        for piece in self._slices:
+            _EngineCall([piece], self._start).finish()
+
+
+def _engine_calls(slices: Sequence[Slice]) -> list[_EngineCall]:
+    """Pairs of one engine are scored together, slices of a whole catalogue each by itself."""
+    calls = []
+    pairs: dict[Engine, list[Slice]] = {}
+    for piece in slices:
+        if piece.job.item_rows is None:
+            calls.append(_EngineCall([piece], _start_catalog))
+        else:
+            pairs.setdefault(piece.job.engine, []).append(piece)
+    calls += [_EngineCall(together, _start_pairs) for together in pairs.values()]
+    return calls
+
+
+def _start_catalog(slices: list[Slice]) -> PendingScores:
+    (piece,) = slices
+    return piece.job.engine.start_catalog(piece.job.user_row, piece.start, piece.stop)
+
+
+def _start_pairs(slices: list[Slice]) -> PendingScores:
+    count = sum(piece.stop - piece.start for piece in slices)
+    # Filled in place: joining arrays costs more than scoring a short request.
+    users, items = np.empty(count, np.int32), np.empty(count, np.int32)
+    place = 0
+    for piece in slices:
+        end = place + piece.stop - piece.start
+        users[place:end] = piece.job.user_row
+        items[place:end] = piece.job.item_rows[piece.start : piece.stop]  # type: ignore[index]  # pairs have rows
+        place = end
+    return slices[0].job.engine.start(users, items)
+
+
+def _keep(slices: list[Slice], scores: Scores) -> None:
+    place = 0
+    for piece in slices:
+        end = place + piece.stop - piece.start
+        piece.job.keep(piece.start, piece.stop, scores[place:end])
+        place = end
