@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable
 
 from rankserve_server.job_queue import JobQueue
-from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.score_job import ScoreJob
 
 
@@ -36,7 +35,7 @@ class Scheduler:
 
     def _run(self) -> None:
         queue = self._queue
-        computing: ScoreBatch | None = None
+        computing = None
         while computing or self._wait_for_jobs():
             # The next batch is computed while the answers of the last one go out.
             started = queue.start_batch() if not queue.closed else None

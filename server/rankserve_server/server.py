@@ -15,6 +15,9 @@ from rankserve_training.artifact import ArtifactError
 
 _log = logging.getLogger(__name__)
 
+# New objects after which those that refer to each other are looked for; some hundred requests.
+_COLLECTED_OBJECTS = 10_000
+
 
 class _StoppedError(Exception):
     """A signal came while the models were being loaded."""
@@ -121,9 +124,13 @@ class Server:
 
 
 def _freeze_heap() -> None:
-    """Takes all that was loaded out of garbage collection: looking through it again and again stops every request."""
+    """Takes all that was loaded out of garbage collection: looking through it again and again stops every request.
+
+    What a request leaves behind is freed without it, but for errors; so it need not look often either.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_COLLECTED_OBJECTS)
 
 
 def _describe(model: LoadedModel) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_server.engine.buckets import BUCKETS, LARGEST_BUCKET, bucket_for
+from rankserve_server.engine.buckets import BLOCK_ROWS, BUCKETS, LARGEST_BUCKET, bucket_for
 from rankserve_server.engine.jax_setup import jax
 from rankserve_training.model.folded import DenseLayer, FoldedModel
 
@@ -73,8 +73,9 @@ class Engine:
         self._catalog_in_place = self._catalog_equals_pairs()
 
     def start(self, users: Rows, items: Rows) -> PendingScores:
-        """Starts to predict the ratings of n pairs, and returns before they are computed. They are computed in the order
-        in which they were started.
+        """Starts to predict the ratings of n pairs, and returns before they are computed.
+
+        What is started first is computed first.
 
         Args:
             users: int32[n], rows of the user table, 0 for unknown users; n is 1 to `slice_rows`.
@@ -153,13 +154,18 @@ class Engine:
 
     def _compile_pairs(self, bucket: int) -> Callable[..., Any]:
         rows = jax.ShapeDtypeStruct((bucket,), np.int32)
+        block_rows = min(bucket, BLOCK_ROWS)
 
         def score_pairs(user_table: Any, item_table: Any, weights: Any, users: Any, items: Any) -> Any:
             user_layer, item_layer, layers = weights
-            # Rows come from our own index; `clip` only spares the compiled code the handling of others.
-            user_sums = _first_sums(user_table.at[users].get(mode="clip"), user_layer)
-            item_sums = _first_sums(item_table.at[items].get(mode="clip"), item_layer)
-            return self._rating(user_sums + item_sums, layers)
+
+            def score_block(users: Any, items: Any) -> Any:
+                # Rows come from our own index; `clip` only spares the compiled code the handling of others.
+                user_sums = _first_sums(user_table.at[users].get(mode="clip"), user_layer)
+                item_sums = _first_sums(item_table.at[items].get(mode="clip"), item_layer)
+                return self._rating(user_sums + item_sums, layers)
+
+            return _by_blocks(score_block, users.reshape(-1, block_rows), items.reshape(-1, block_rows))
 
         return self._compile(score_pairs, rows, rows)
 
@@ -170,8 +176,12 @@ class Engine:
         def score_slice(user_table: Any, item_table: Any, weights: Any, user: Any, start: Any) -> Any:
             user_layer, item_layer, layers = weights
             user_sums = _first_sums_of_one(user_table.at[user].get(mode="clip"), user_layer, batch)
-            items = jax.lax.dynamic_slice_in_dim(item_table, start, self.slice_rows)
-            return self._rating(user_sums + _first_sums(items, item_layer), layers)
+
+            def score_block(first: Any) -> Any:
+                items = jax.lax.dynamic_slice_in_dim(item_table, first, BLOCK_ROWS)
+                return self._rating(user_sums + _first_sums(items, item_layer), layers)
+
+            return _by_blocks(score_block, start + np.arange(0, self.slice_rows, BLOCK_ROWS, dtype=np.int32))
 
         return self._compile(score_slice, row, row)
 
@@ -189,6 +199,13 @@ class Engine:
             activation = jax.nn.relu(activation @ kernel + bias)
         scale, offset = self._scale_offset
         return offset + scale * (activation @ output_kernel + output_bias)[:, 0]
+
+
+def _by_blocks(score_block: Callable[..., Any], *blocks: Any) -> Any:
+    """The scores of all blocks, one after the other: `blocks` are arrays whose first axis is that of the blocks."""
+    if len(blocks[0]) == 1:
+        return score_block(*(block[0] for block in blocks))
+    return jax.lax.map(lambda block: score_block(*block), blocks).reshape(-1)
 
 
 def _first_sums(rows: Any, layer: Any) -> Any:

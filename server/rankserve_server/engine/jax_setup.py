@@ -2,9 +2,9 @@
 
 import os
 
-# One thread computes, and it is not one of ours, so that requests are taken and answered meanwhile. With more, a batch of
-# 128 takes nearly twice as long, because the threads of XLA's pool are woken and looked for; and they take the cores from
-# those that carry the requests.
+# One thread computes, and it is not one of ours, so that requests are taken and answered meanwhile. With more, a batch
+# of 128 takes nearly twice as long, because the threads of XLA's pool are woken and looked for; and they take the cores
+# from those that carry the requests.
 os.environ["PJRT_NPROC"] = "1"
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
 # The server computes on the CPU. Without this JAX would take a GPU that it finds, and most of its memory.

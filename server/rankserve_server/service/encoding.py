@@ -5,6 +5,8 @@ both into Python numbers and back takes longer than all the rest of an answer. S
 parts of one message in a row are the message (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
 """
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,7 +35,7 @@ class ResponseEncoder:
         """What the response with this ranking is on the wire, up to the order of its fields."""
         # Little-endian, as the wire wants it; on the machines that JAX runs on this converts nothing.
         scores = ranking.scores.astype("<f4", copy=False).tobytes()
-        parts = [self._same_part[ranking.user_known], *self._item_ids(ranking), _SCORES, _varint(len(scores)), scores]
+        parts = [self._same_part[ranking.user_known], *self._item_ids(ranking), _SCORES, _length(len(scores)), scores]
         if ranking.unknown_item_ids or ranking.titles:
             rest = ranking_pb2.RankResponse(unknown_item_ids=ranking.unknown_item_ids, titles=ranking.titles or ())
             parts.append(rest.SerializeToString())
@@ -43,7 +45,7 @@ class ResponseEncoder:
         if self._encoded_ids is None or ranking.unknown_item_ids:
             return (ranking_pb2.RankResponse(item_ids=ranking.item_ids.tolist()).SerializeToString(),)
         ids = self._encoded_ids.take(ranking.item_rows).tobytes()
-        return _ITEM_IDS, _varint(len(ids)), ids
+        return _ITEM_IDS, _length(len(ids)), ids
 
 
 def _encoded_ids(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.unsignedinteger] | None:
@@ -63,6 +65,12 @@ def _encoded_ids(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.unsignedinteger] 
         encoded[1:, byte] = ids >> _BITS * byte & 0x7F
     encoded[:, :-1] |= 0x80  # all but the last byte say that another one follows
     return encoded.view(f"u{width}").reshape(-1)
+
+
+@cache
+def _length(count: int) -> bytes:
+    """A length as a varint; they are few."""
+    return _varint(count)
 
 
 def _varint(number: int) -> bytes:

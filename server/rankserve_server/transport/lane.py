@@ -16,7 +16,6 @@ import grpc
 from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
-from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
 from rankserve_server.transport.lane_calls import BatchCall, LaneCall, RankCall, StreamCall
@@ -108,7 +107,7 @@ class Lane:
             self._queue.request_call(method, arrivals)
 
     def _run(self) -> None:
-        computing: ScoreBatch | None = None
+        computing = None
         while not self._closed:
             self._take_events(0 if computing or self.jobs else _IDLE_SECONDS)
             if self.draining:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rankserve_server.engine.buckets import BUCKETS, LARGEST_BUCKET, bucket_for
+from rankserve_server.engine.buckets import BLOCK_ROWS, BUCKETS, LARGEST_BUCKET, bucket_for
 
 
 @pytest.mark.parametrize("buckets", [BUCKETS, BUCKETS[2:], (8, 2_048), (2_048,)])
@@ -17,8 +17,9 @@ def test_buckets_are_those_that_the_rest_relies_on() -> None:
     assert BUCKETS[-1] == LARGEST_BUCKET
     # Other row counts give a row other bits; see the module's docstring.
     assert all(bucket % 8 == 0 for bucket in BUCKETS)
+    assert all(bucket % BLOCK_ROWS == 0 for bucket in BUCKETS if bucket > BLOCK_ROWS)
 
 
-def test_at_most_a_third_of_a_large_batch_is_padding() -> None:
-    for rows in range(129, LARGEST_BUCKET + 1):
-        assert bucket_for(rows) - rows <= bucket_for(rows) / 3
+def test_at_most_a_block_of_a_large_batch_is_padding() -> None:
+    for rows in range(BLOCK_ROWS + 1, LARGEST_BUCKET + 1):
+        assert bucket_for(rows) - rows < BLOCK_ROWS
