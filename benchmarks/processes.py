@@ -1,8 +1,10 @@
-"""Servers under measurement, and what the operating system says of them."""
+"""Servers under measurement, and what the operating system says of them: of one process each, without its children."""
 
 import os
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,11 @@ from pathlib import Path
 
 BASELINES = Path(__file__).parent / "baselines"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_LOOK_EVERY = 0.05
+
+
+class TooLargeError(Exception):
+    """A server took more memory than it was given while it started."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +46,49 @@ def baseline(name: str, script: str, ranks: bool = True) -> Contender:
 
 
 class Process:
-    """A running contender."""
+    """A running contender.
 
-    def __init__(self, contender: Contender, models_dir: Path, port: int) -> None:
-        """Starts it and waits until it says that it is ready, on the first line of its stdout."""
+    Attributes:
+        contender: what runs.
+        port: where it listens.
+        start_seconds: from the start of the process until it said that it was ready.
+    """
+
+    def __init__(self, contender: Contender, models_dir: Path, port: int, most_mib: float | None = None) -> None:
+        """Starts it and waits until it says that it is ready, on the first line of its stdout.
+
+        The benchmarks' ports lie below those that Linux gives to clients, where one may be taken at any time.
+
+        Args:
+            contender: what to start.
+            models_dir: what it serves.
+            port: where.
+            most_mib: the memory that it may take until it is ready; None for any.
+
+        Raises:
+            TooLargeError: where it takes more; it is then ended.
+            RuntimeError: where it does not start.
+        """
         self.contender = contender
         self.port = port
         command = [part.format(models_dir=models_dir, port=port) for part in contender.command]
+        started = time.monotonic()
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        if "ready" not in self._process.stdout.readline():
+        try:
+            line = self._first_line(most_mib)
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
+        self.start_seconds = time.monotonic() - started
+        if "ready" not in line:
+            self.stop()
             raise RuntimeError(f"{contender.name} did not start: {' '.join(command)}")
+
+    @property
+    def target(self) -> str:
+        """Its address, as clients take it."""
+        return f"127.0.0.1:{self.port}"
 
     def cpu_seconds(self) -> float:
         """User and system time of all its threads so far."""
@@ -58,10 +97,11 @@ class Process:
 
     def resident_mib(self) -> float:
         """Memory that it has now."""
-        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("no VmRSS")
+        return self._memory_mib("VmRSS:")
+
+    def peak_mib(self) -> float:
+        """The most memory that it has had."""
+        return self._memory_mib("VmHWM:")
 
     def stop(self) -> None:
         """Ends it."""
@@ -71,6 +111,19 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _first_line(self, most_mib: float | None) -> str:
+        assert self._process.stdout is not None
+        while most_mib is not None and not select.select([self._process.stdout], [], [], _LOOK_EVERY)[0]:
+            if self.resident_mib() > most_mib:
+                raise TooLargeError(f"{self.contender.name} took more than {most_mib:,.0f} MiB")
+        return self._process.stdout.readline()
+
+    def _memory_mib(self, field: str) -> float:
+        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) / 1024
+        return 0.0  # it has ended
 
 
 @contextmanager
