@@ -10,6 +10,7 @@ The rules of the core that everything here keeps:
 - What is registered is registered before the server starts.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -18,13 +19,15 @@ from typing import Any, Protocol
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # private, so its stubs leave it out
 
+_log = logging.getLogger(__name__)
+
 # The releases that the tests ran on: of another one nobody knows that its private API is the same.
 TESTED_GRPCIO = ("1.85.1", "1.85.3")
 
 Metadata = Sequence[tuple[str, str | bytes]]
 _NO_FLAGS = 0
-_PENDING = cygrpc.CompletionType.queue_timeout
 _CLOSED = cygrpc.CompletionType.queue_shutdown
+_NO_EVENT = (cygrpc.CompletionType.queue_timeout, _CLOSED)
 
 
 class Tag(Protocol):
@@ -62,13 +65,24 @@ class CallQueue:
         """Asks for one call of a registered method; the started server gives it to `tag`."""
         self._core.request_registered_call(self._queue, self._queue, method, tag)
 
-    def next_event(self, wait: float) -> Any:
-        """The next event; None where there is none within `wait` seconds, or ever again.
+    def handle_events(self, wait: float, limit: int) -> None:
+        """Hands every event that is there to its tag.
 
-        With 0 it only looks; otherwise it waits without holding the GIL.
+        Args:
+            wait: where there is none, seconds to wait for one, without holding the GIL.
+            limit: at most so many events.
         """
-        event = self._queue.poll(time.time() + wait if wait else 0)
-        return None if event.completion_type in (_PENDING, _CLOSED) else event
+        poll = self._queue.poll
+        event = poll(time.time() + wait if wait else 0)
+        while event.completion_type not in _NO_EVENT:
+            try:
+                event.tag.handle(event)
+            except Exception:  # whatever it is, it must not end the thread
+                _log.exception("Handling an event of a call failed.")
+            limit -= 1
+            if not limit:
+                break
+            event = poll(0)
 
     def close(self) -> None:
         """Ends the queue, once the server has stopped: nothing of it may be in flight any more."""

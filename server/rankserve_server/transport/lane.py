@@ -7,8 +7,6 @@ answers to the last ones. There is no event loop and no timer on the way of a re
 import logging
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import grpc
@@ -16,6 +14,7 @@ import grpc
 from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
+from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
 from rankserve_server.transport.lane_calls import BatchCall, LaneCall, RankCall, StreamCall
@@ -46,6 +45,7 @@ class Lane:
         in_flight: requests that are being answered.
         streams: the RankStream calls that are open.
         draining: whether new requests are refused.
+        stopping: whether no further calls are taken.
     """
 
     def __init__(self, server: grpc.Server, planner: Planner, limits: Limits) -> None:
@@ -56,7 +56,7 @@ class Lane:
         self.in_flight = 0
         self.streams: set[StreamCall] = set()
         self.draining = False
-        self._stopping = False
+        self.stopping = False
         self._closed = False
         self._queue = grpc_core.CallQueue(server, tuple(_CALL_TYPES))
         self._thread = threading.Thread(target=self._run, name="rankserve-lane", daemon=True)
@@ -64,7 +64,7 @@ class Lane:
     def start(self) -> None:
         """Takes calls; once the server has started."""
         for method, call_type in _CALL_TYPES.items():
-            arrivals = _Arrivals(partial(call_type, self), partial(self._request_call, method))
+            arrivals = _Arrivals(self, self._queue, method, call_type)
             for _ in range(_REQUESTED_CALLS):
                 arrivals.ask()
         self._thread.start()
@@ -79,13 +79,13 @@ class Lane:
         until = time.monotonic() + seconds
         # A stream that is open when the lane notices is ended by it, so that none is left.
         # After `stop_asking` nobody waits for this any more, and the process cannot end before this thread.
-        while (self.in_flight or self.streams) and time.monotonic() < until and not self._stopping:
+        while (self.in_flight or self.streams) and time.monotonic() < until and not self.stopping:
             time.sleep(_IDLE_SECONDS / 10)
         return self.in_flight
 
     def stop_asking(self) -> None:
         """Asks for no further calls; before the server is stopped."""
-        self._stopping = True
+        self.stopping = True
 
     def close(self) -> None:
         """Ends the thread; after the server has stopped."""
@@ -102,49 +102,44 @@ class Lane:
         if self.draining:
             raise NotReadyError("the server is shutting down; another one can answer")
 
-    def _request_call(self, method: str, arrivals: "_Arrivals") -> None:
-        if not self._stopping:
-            self._queue.request_call(method, arrivals)
-
     def _run(self) -> None:
         computing = None
         while not self._closed:
-            self._take_events(0 if computing or self.jobs else _IDLE_SECONDS)
+            self._queue.handle_events(0 if computing or self.jobs else _IDLE_SECONDS, _EVENTS_PER_ROUND)
             if self.draining:
                 for stream in list(self.streams):
                     stream.end_reading()
             # The next batch is computed while the answers of the last one go out.
             started = self.jobs.start_batch()
             if computing:
-                for job in self.jobs.finish_batch(computing):
-                    job.on_done(job)
+                _hand_out(self.jobs.finish_batch(computing))
             computing = started
 
-    def _take_events(self, wait: float) -> None:
-        event = self._queue.next_event(wait)
-        left = _EVENTS_PER_ROUND
-        while event is not None:
-            try:
-                event.tag.handle(event)
-            except Exception:  # whatever it is, it must not end the thread
-                _log.exception("Handling an event of a call failed.")
-            left -= 1
-            event = self._queue.next_event(0) if left else None
+
+def _hand_out(done: list[ScoreJob]) -> None:
+    for job in done:
+        try:
+            job.on_done(job)
+        except Exception:  # whatever it is, it must not end the thread
+            _log.exception("Answering a call failed.")
 
 
 class _Arrivals:
     """Gets the new calls of one method."""
 
-    def __init__(self, make: Callable[[Any], LaneCall], request_call: Callable[["_Arrivals"], None]) -> None:
-        self._make = make
-        self._request_call = request_call
+    def __init__(self, lane: Lane, queue: grpc_core.CallQueue, method: str, call_type: type[LaneCall]) -> None:
+        self._lane = lane
+        self._queue = queue
+        self._method = method
+        self._call_type = call_type
 
     def ask(self) -> None:
         """Asks for one more call."""
-        self._request_call(self)
+        self._queue.request_call(self._method, self)
 
     def handle(self, event: Any) -> None:
         """Starts a call. The event of a server that stops brings none."""
         if event.success:
-            self.ask()
-            self._make(event).start()
+            if not self._lane.stopping:
+                self.ask()
+            self._call_type(self._lane, event).start()

@@ -26,6 +26,8 @@ _WATCHED_QUEUE = 8 * 1_024
 class LaneCall:
     """What all calls have in common."""
 
+    __slots__ = ("_arrival", "_call", "_close_watched", "_lane")
+
     def __init__(self, lane: "Lane", arrival: Any) -> None:
         """A call that has arrived."""
         self._lane = lane
@@ -52,10 +54,13 @@ class LaneCall:
 class _UnaryCall(LaneCall):
     """One message in, one out. It is its own tag: first for the message, then for the end of the answer."""
 
+    __slots__ = ("_answered", "_planned", "_waiting")
+
     request_type: ClassVar[type[Message]]
 
     def __init__(self, lane: "Lane", arrival: Any) -> None:
         super().__init__(lane, arrival)
+        self._planned: PlannedRequest | PlannedBatch
         self._answered = False
         self._waiting = 0
 
@@ -125,6 +130,8 @@ class _UnaryCall(LaneCall):
 class RankCall(_UnaryCall):
     """A call of Rank."""
 
+    __slots__ = ()
+
     request_type = ranking_pb2.RankRequest
 
     def _plan(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest:
@@ -134,6 +141,8 @@ class RankCall(_UnaryCall):
 class BatchCall(_UnaryCall):
     """A call of BatchRank."""
 
+    __slots__ = ()
+
     request_type = ranking_pb2.BatchRankRequest
 
     def _plan(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
@@ -142,6 +151,8 @@ class BatchCall(_UnaryCall):
 
 class StreamCall(LaneCall):
     """A call of RankStream: several requests are answered at the same time, and the answers go out in order."""
+
+    __slots__ = ("_answers", "_last_read", "_over", "_reading", "_sending")
 
     def __init__(self, lane: "Lane", arrival: Any) -> None:
         super().__init__(lane, arrival)
