@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
+from conftest import StartServer
 from integration.server_process import ServerProcess
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 
@@ -79,6 +80,15 @@ def test_a_batch_of_everything_at_once(stub: ranking_pb2_grpc.RankingServiceStub
     requests = [request for other in company for request in (other, REQUESTS[0])]
     responses = stub.BatchRank(ranking_pb2.BatchRankRequest(requests=requests), timeout=30).responses
     assert {encoded(response) for response in responses[1::2]} == {alone[0]}
+
+
+def test_from_any_worker(start_server: StartServer, alone: list[bytes]) -> None:
+    server = start_server("--workers", "2").wait_until_ready()
+    # The kernel gives each connection to either worker.
+    for _ in range(16):
+        with grpc.insecure_channel(server.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            stub = ranking_pb2_grpc.RankingServiceStub(channel)
+            assert [encoded(stub.Rank(request, timeout=10)) for request in REQUESTS] == alone
 
 
 _by_transport: dict[str, list[bytes]] = {}
