@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from google.protobuf.message import Message
 
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 # From so many queued candidates on, some milliseconds of work, a call is dropped when its client goes. To watch for
 # that costs as much as to score a few candidates.
 _WATCHED_QUEUE = 8 * 1_024
+
+
+class Request(Protocol):
+    """A request on its way through the rounds of the lane; each step is done for all requests of a round together."""
+
+    def plan(self) -> None:
+        """Queues what has to be scored."""
+
+    def encode(self) -> None:
+        """Makes the answer, once everything is scored."""
+
+    def send(self) -> None:
+        """Sends the answer."""
 
 
 class LaneCall:
@@ -54,72 +67,81 @@ class LaneCall:
 class _UnaryCall(LaneCall):
     """One message in, one out. It is its own tag: first for the message, then for the end of the answer."""
 
-    __slots__ = ("_answered", "_planned", "_waiting")
+    __slots__ = ("_answer", "_error", "_message", "_planned", "_sent", "_waiting")
 
     request_type: ClassVar[type[Message]]
 
     def __init__(self, lane: "Lane", arrival: Any) -> None:
         super().__init__(lane, arrival)
+        self._message: bytes | None = None
         self._planned: PlannedRequest | PlannedBatch
-        self._answered = False
         self._waiting = 0
+        self._answer = b""
+        self._error: Exception | None = None
+        self._sent = False
 
     def start(self) -> None:
         grpc_core.receive_message(self._call, self)
 
     def handle(self, event: Any) -> None:
         """The message has come, or the answer has gone."""
-        if self._answered:
+        if self._sent:
             self._lane.in_flight -= 1
             return
         # Not before: a client that sends no message must not hold up a server that drains.
         self._lane.in_flight += 1
+        self._message = grpc_core.message_of(event)
+        self._lane.arrived.append(self)
+
+    def plan(self) -> None:
         try:
-            self._accept(grpc_core.message_of(event))
+            self._queue_jobs()
         except Exception as error:  # a bug too must reach the client as a status
-            self._refuse(error)
+            self._error = error
+            self._lane.scored.append(self)
+
+    def encode(self) -> None:
+        if self._error is None:
+            try:
+                self._answer = self._planned.encoded_response()
+            except Exception as error:  # as above
+                self._error = error
+
+    def send(self) -> None:
+        self._sent = True
+        if self._error is None:
+            grpc_core.send_answer(self._call, self._answer, self._close_watched, self)
+        else:
+            self._fail(self._error, started=False, tag=self)
 
     def _plan(self, request: Any, deadline: float) -> PlannedRequest | PlannedBatch:
         raise NotImplementedError
 
-    def _accept(self, message: bytes | None) -> None:
-        if message is None:
+    def _queue_jobs(self) -> None:
+        if self._message is None:
             # The client has gone, or has sent none; then it is told.
             raise InvalidRequestError(Violation("", "the call ended without a request"))
-        self._lane.check_open()
-        self._lane.planner.check_ready()
-        self._planned = self._plan(parsed(self.request_type, message), self.deadline())
+        lane = self._lane
+        lane.check_open()
+        lane.planner.check_ready()
+        self._planned = self._plan(parsed(self.request_type, self._message), self.deadline())
         jobs = self._planned.jobs
         if not jobs:
-            self._respond()
+            lane.scored.append(self)
             return
         self._waiting = len(jobs)
         for job in jobs:
-            job.on_done = self._job_done
-        queue = self._lane.jobs
-        queue.add(*jobs)
-        if queue.queued_candidates > _WATCHED_QUEUE:
+            job.on_done = self._count_down
+        lane.jobs.add(*jobs)
+        if lane.jobs.queued_candidates > _WATCHED_QUEUE:
             # It will wait for a while, so it is worth knowing whether somebody still waits for it.
             self._close_watched = True
             grpc_core.watch_close(self._call, Notice(self._on_close))
 
-    def _job_done(self, _job: ScoreJob) -> None:
+    def _count_down(self, _job: ScoreJob) -> None:
         self._waiting -= 1
         if not self._waiting:
-            self._respond()
-
-    def _respond(self) -> None:
-        try:
-            answer = self._planned.encoded_response()
-        except Exception as error:
-            self._refuse(error)
-            return
-        self._answered = True
-        grpc_core.send_answer(self._call, answer, self._close_watched, self)
-
-    def _refuse(self, error: Exception) -> None:
-        self._answered = True
-        self._fail(error, started=False, tag=self)
+            self._lane.scored.append(self)
 
     def _on_close(self, event: Any) -> None:
         if grpc_core.was_cancelled(event):
@@ -196,9 +218,9 @@ class StreamCall(LaneCall):
             self._last_read = True
         elif not self._over:
             self._lane.in_flight += 1
-            answer = _StreamAnswer(self._send)
+            answer = _StreamAnswer(self._lane, message, self.deadline(), self._send)
             self._answers.append(answer)
-            answer.start(self._lane, message, self.deadline())
+            self._lane.arrived.append(answer)
         self._send()
         self._read()
 
@@ -207,10 +229,10 @@ class StreamCall(LaneCall):
         if self._sending or self._over:
             return
         if self._answers:
-            response = self._answers[0].response
-            if response is not None:
+            first = self._answers[0]
+            if first.response is not None:
                 self._sending = True
-                grpc_core.send_message(self._call, response, Notice(self._on_sent))
+                grpc_core.send_message(self._call, first.response, Notice(self._on_sent))
         elif self._last_read:
             self._end()
 
@@ -252,36 +274,55 @@ class _StreamAnswer:
         response: its message, once it is ready.
     """
 
-    def __init__(self, on_ready: Callable[[], None]) -> None:
+    __slots__ = ("_abandoned", "_deadline", "_lane", "_message", "_on_ready", "_planned", "response")
+
+    def __init__(self, lane: "Lane", message: bytes, deadline: float, on_ready: Callable[[], None]) -> None:
         self.response: bytes | None = None
+        self._lane = lane
+        self._message = message
+        self._deadline = deadline
         self._on_ready = on_ready
         self._planned: PlannedRequest | None = None
+        self._abandoned = False
 
-    def start(self, lane: "Lane", message: bytes, deadline: float) -> None:
+    def plan(self) -> None:
+        if self._abandoned:
+            return
         try:
-            self._planned = lane.planner.plan(parsed(ranking_pb2.RankRequest, message), deadline)
-            for job in self._planned.jobs:
-                job.on_done = self._finish
-            lane.jobs.add(*self._planned.jobs)
+            jobs = self._queue_jobs()
         except Exception as error:  # the stream goes on
             self.response = refusal_of(error).SerializeToString()
-        else:
-            if not self._planned.jobs:
-                self._finish(None)
+            jobs = []
+        if not jobs:
+            self._lane.scored.append(self)
+
+    def encode(self) -> None:
+        if self.response is None and self._planned is not None:
+            try:
+                self.response = self._planned.encoded_response()
+            except Exception as error:  # the stream goes on
+                self.response = refusal_of(error).SerializeToString()
+
+    def send(self) -> None:
+        self._on_ready()
 
     def abandon(self) -> None:
         """Nobody waits for it any more."""
+        self._abandoned = True
         if self._planned is not None:
             for job in self._planned.jobs:
                 job.abandoned = True
 
-    def _finish(self, _job: ScoreJob | None) -> None:
-        assert self._planned is not None  # noqa: S101, only planned requests have jobs
-        try:
-            self.response = self._planned.encoded_response()
-        except Exception as error:  # the stream goes on
-            self.response = refusal_of(error).SerializeToString()
-        self._on_ready()
+    def _queue_jobs(self) -> list[ScoreJob]:
+        self._planned = self._lane.planner.plan(parsed(ranking_pb2.RankRequest, self._message), self._deadline)
+        jobs = self._planned.jobs
+        for job in jobs:
+            job.on_done = self._note_scored
+        self._lane.jobs.add(*jobs)
+        return jobs
+
+    def _note_scored(self, _job: ScoreJob) -> None:
+        self._lane.scored.append(self)
 
 
 class Notice:
