@@ -28,7 +28,7 @@ class RankQuery:
         candidate_ids: int64[n]; None for the whole catalogue.
         top_k: 0 for all.
         exclude_seen: whether to leave out what the user has rated.
-        exclude_ids: int64[m], left out too.
+        exclude_ids: int64[m], left out too; None for none.
         as_sent: whether the answer keeps the order of the candidates.
         include_titles: whether the answer has titles.
         reject_unknown_user: whether an unknown user is an error.
@@ -39,15 +39,15 @@ class RankQuery:
 
     user_id: int
     candidate_ids: Ids | None
-    top_k: int
-    exclude_seen: bool
-    exclude_ids: Ids
-    as_sent: bool
-    include_titles: bool
-    reject_unknown_user: bool
-    reject_unknown_items: bool
-    omit_unknown_items: bool
-    has_history: bool
+    top_k: int = 0
+    exclude_seen: bool = False
+    exclude_ids: Ids | None = None
+    as_sent: bool = False
+    include_titles: bool = False
+    reject_unknown_user: bool = False
+    reject_unknown_items: bool = False
+    omit_unknown_items: bool = False
+    has_history: bool = False
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ class Plan:
         kept: npt.NDArray[np.bool_] | None = None
         if self._query.exclude_seen and self.user_row:
             kept = ~np.isin(rows, self._model.users.seen(self.user_row))
-        if len(self._query.exclude_ids):
+        if self._query.exclude_ids is not None:
             not_listed = ~np.isin(ids, self._query.exclude_ids)
             kept = not_listed if kept is None else kept & not_listed
         return kept

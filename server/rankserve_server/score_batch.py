@@ -1,7 +1,7 @@
 """Slices of jobs that are computed together, while others are being prepared."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ class _EngineCall:
 
 
 def _engine_calls(slices: Sequence[Slice]) -> list[_EngineCall]:
-    """Pairs of one engine are scored together, slices of a whole catalogue each by itself."""
+    """Pairs of one engine are scored together, as many as it takes; slices of a whole catalogue each by itself."""
     calls = []
     pairs: dict[Engine, list[Slice]] = {}
     for piece in slices:
@@ -101,8 +101,22 @@ def _engine_calls(slices: Sequence[Slice]) -> list[_EngineCall]:
             calls.append(_EngineCall([piece], _start_catalog))
         else:
             pairs.setdefault(piece.job.engine, []).append(piece)
-    calls += [_EngineCall(together, _start_pairs) for together in pairs.values()]
+    for engine, together in pairs.items():
+        calls += [_EngineCall(part, _start_pairs) for part in _parts(together, engine.slice_rows)]
     return calls
+
+
+def _parts(slices: list[Slice], most: int) -> Iterator[list[Slice]]:
+    """Splits slices, none longer than `most` candidates, into runs that are not longer either."""
+    part: list[Slice] = []
+    count = 0
+    for piece in slices:
+        count += piece.count
+        if count > most:
+            yield part
+            part, count = [], piece.count
+        part.append(piece)
+    yield part
 
 
 def _start_catalog(slices: list[Slice]) -> PendingScores:

@@ -19,7 +19,6 @@ _ORDERS = {number: name for name, number in ranking_pb2.Order.items()}
 _UNKNOWN_USERS = {number: name for name, number in ranking_pb2.UnknownUser.items()}
 _UNKNOWN_ITEMS = {number: name for name, number in ranking_pb2.UnknownItems.items()}
 
-_NO_IDS: Ids = np.zeros(0, np.int64)
 _Message = TypeVar("_Message", bound=Message)
 
 
@@ -48,7 +47,7 @@ def query_of(request: ranking_pb2.RankRequest, limits: Limits) -> RankQuery:
         raise InvalidRequestError(*violations)
     return RankQuery(
         user_id=request.user_id,
-        candidate_ids=_ids(request.candidate_ids) if request.candidate_ids else None,
+        candidate_ids=_ids(request.candidate_ids),
         top_k=request.top_k,
         exclude_seen=request.exclude_seen,
         exclude_ids=_ids(request.exclude_ids),
@@ -82,8 +81,8 @@ def refusal_of(error: Exception) -> ranking_pb2.RankResponse:
     )
 
 
-def _ids(field: Sequence[int]) -> Ids:
-    return np.array(field, np.int64) if len(field) else _NO_IDS
+def _ids(field: Sequence[int]) -> Ids | None:
+    return np.array(field, np.int64) if len(field) else None
 
 
 def _violations(request: ranking_pb2.RankRequest, limits: Limits) -> Iterator[Violation]:

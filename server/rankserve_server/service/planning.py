@@ -9,11 +9,12 @@ from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.ranking import Plan, Ranking
+from rankserve_server.ranking import Plan, Ranking, RankQuery
 from rankserve_server.repository import Repository
 from rankserve_server.score_job import ScoreJob
-from rankserve_server.service.conversion import query_of, refusal_of, response_of
+from rankserve_server.service.conversion import parsed, query_of, refusal_of, response_of
 from rankserve_server.service.encoding import ResponseEncoder
+from rankserve_server.service.plain_requests import PlainRequest
 from rankserve_server.service.selector import selection_of
 
 _NO_SCORES = np.zeros(0, np.float32)
@@ -105,10 +106,22 @@ class Planner:
             RequestError: where it cannot be answered.
         """
         query = query_of(request, self._limits)
-        model = self._repository.select(**selection_of(request.model))
-        plan = Plan(query, model)
-        jobs = [ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline)] if plan.count else []
-        return PlannedRequest(plan, model, self._encoder(model), jobs)
+        return self._planned(query, self._repository.select(**selection_of(request.model)), deadline)
+
+    def plan_message(self, message: bytes, plain: PlainRequest | None, deadline: float) -> PlannedRequest:
+        """Plans one request, as its bytes came.
+
+        Args:
+            message: a serialised RankRequest.
+            plain: what `decode_plain` made of it.
+            deadline: on the clock of `time.monotonic`.
+
+        Raises:
+            RequestError: where it cannot be answered.
+        """
+        if plain is None or len(plain.candidate_ids) > self._limits.max_candidates:
+            return self.plan(parsed(ranking_pb2.RankRequest, message), deadline)
+        return self._planned(RankQuery(plain.user_id, plain.candidate_ids), self._repository.select(), deadline)
 
     def plan_batch(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
         """Plans the requests of a BatchRank call.
@@ -132,6 +145,11 @@ class Planner:
                 # Each time, because to plan what is refused in the end costs all others as much as what is not.
                 self._check_batch_candidates(candidates)
         return PlannedBatch(planned, jobs)
+
+    def _planned(self, query: RankQuery, model: LoadedModel, deadline: float) -> PlannedRequest:
+        plan = Plan(query, model)
+        jobs = [ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline)] if plan.count else []
+        return PlannedRequest(plan, model, self._encoder(model), jobs)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:
         encoder = self._encoders.get(model)

@@ -17,6 +17,7 @@ import grpc
 from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
+from rankserve_server.service.plain_requests import decode_plain
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
 from rankserve_server.transport.lane_calls import BatchCall, LaneCall, RankCall, Request, StreamCall
@@ -126,8 +127,9 @@ class Lane:
 
     def _plan_arrived(self) -> None:
         arrived, self.arrived = self.arrived, []
-        for request in arrived:
-            request.plan()
+        plain = decode_plain([request.message for request in arrived])
+        for request, content in zip(arrived, plain, strict=True):
+            request.plan(content)
 
     def _answer_scored(self) -> None:
         scored, self.scored = self.scored, []

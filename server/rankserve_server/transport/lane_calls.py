@@ -3,14 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
-
-from google.protobuf.message import Message
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed, refusal_of
+from rankserve_server.service.plain_requests import PlainRequest
 from rankserve_server.service.planning import PlannedBatch, PlannedRequest
 from rankserve_server.service.status import STATUS_DETAILS_KEY, status_of
 from rankserve_server.transport import grpc_core
@@ -26,8 +25,16 @@ _WATCHED_QUEUE = 8 * 1_024
 class Request(Protocol):
     """A request on its way through the rounds of the lane; each step is done for all requests of a round together."""
 
-    def plan(self) -> None:
-        """Queues what has to be scored."""
+    @property
+    def message(self) -> bytes | None:
+        """Its bytes; None where the client has sent none."""
+
+    def plan(self, plain: PlainRequest | None) -> None:
+        """Queues what has to be scored.
+
+        Args:
+            plain: what `decode_plain` made of the message.
+        """
 
     def encode(self) -> None:
         """Makes the answer, once everything is scored."""
@@ -67,13 +74,11 @@ class LaneCall:
 class _UnaryCall(LaneCall):
     """One message in, one out. It is its own tag: first for the message, then for the end of the answer."""
 
-    __slots__ = ("_answer", "_error", "_message", "_planned", "_sent", "_waiting")
-
-    request_type: ClassVar[type[Message]]
+    __slots__ = ("_answer", "_error", "_planned", "_sent", "_waiting", "message")
 
     def __init__(self, lane: "Lane", arrival: Any) -> None:
         super().__init__(lane, arrival)
-        self._message: bytes | None = None
+        self.message: bytes | None = None
         self._planned: PlannedRequest | PlannedBatch
         self._waiting = 0
         self._answer = b""
@@ -90,12 +95,12 @@ class _UnaryCall(LaneCall):
             return
         # Not before: a client that sends no message must not hold up a server that drains.
         self._lane.in_flight += 1
-        self._message = grpc_core.message_of(event)
+        self.message = grpc_core.message_of(event)
         self._lane.arrived.append(self)
 
-    def plan(self) -> None:
+    def plan(self, plain: PlainRequest | None) -> None:
         try:
-            self._queue_jobs()
+            self._queue_jobs(plain)
         except Exception as error:  # a bug too must reach the client as a status
             self._error = error
             self._lane.scored.append(self)
@@ -114,17 +119,17 @@ class _UnaryCall(LaneCall):
         else:
             self._fail(self._error, started=False, tag=self)
 
-    def _plan(self, request: Any, deadline: float) -> PlannedRequest | PlannedBatch:
+    def _plan(self, message: bytes, plain: PlainRequest | None) -> PlannedRequest | PlannedBatch:
         raise NotImplementedError
 
-    def _queue_jobs(self) -> None:
-        if self._message is None:
+    def _queue_jobs(self, plain: PlainRequest | None) -> None:
+        if self.message is None:
             # The client has gone, or has sent none; then it is told.
             raise InvalidRequestError(Violation("", "the call ended without a request"))
         lane = self._lane
         lane.check_open()
         lane.planner.check_ready()
-        self._planned = self._plan(parsed(self.request_type, self._message), self.deadline())
+        self._planned = self._plan(self.message, plain)
         jobs = self._planned.jobs
         if not jobs:
             lane.scored.append(self)
@@ -154,10 +159,8 @@ class RankCall(_UnaryCall):
 
     __slots__ = ()
 
-    request_type = ranking_pb2.RankRequest
-
-    def _plan(self, request: ranking_pb2.RankRequest, deadline: float) -> PlannedRequest:
-        return self._lane.planner.plan(request, deadline)
+    def _plan(self, message: bytes, plain: PlainRequest | None) -> PlannedRequest:
+        return self._lane.planner.plan_message(message, plain, self.deadline())
 
 
 class BatchCall(_UnaryCall):
@@ -165,10 +168,8 @@ class BatchCall(_UnaryCall):
 
     __slots__ = ()
 
-    request_type = ranking_pb2.BatchRankRequest
-
-    def _plan(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
-        return self._lane.planner.plan_batch(request, deadline)
+    def _plan(self, message: bytes, _plain: PlainRequest | None) -> PlannedBatch:
+        return self._lane.planner.plan_batch(parsed(ranking_pb2.BatchRankRequest, message), self.deadline())
 
 
 class StreamCall(LaneCall):
@@ -271,25 +272,26 @@ class _StreamAnswer:
     """The answer to one request of a stream.
 
     Attributes:
-        response: its message, once it is ready.
+        message: the request.
+        response: the answer, serialised, once it is ready.
     """
 
-    __slots__ = ("_abandoned", "_deadline", "_lane", "_message", "_on_ready", "_planned", "response")
+    __slots__ = ("_abandoned", "_deadline", "_lane", "_on_ready", "_planned", "message", "response")
 
     def __init__(self, lane: "Lane", message: bytes, deadline: float, on_ready: Callable[[], None]) -> None:
         self.response: bytes | None = None
         self._lane = lane
-        self._message = message
+        self.message = message
         self._deadline = deadline
         self._on_ready = on_ready
         self._planned: PlannedRequest | None = None
         self._abandoned = False
 
-    def plan(self) -> None:
+    def plan(self, plain: PlainRequest | None) -> None:
         if self._abandoned:
             return
         try:
-            jobs = self._queue_jobs()
+            jobs = self._queue_jobs(plain)
         except Exception as error:  # the stream goes on
             self.response = refusal_of(error).SerializeToString()
             jobs = []
@@ -313,8 +315,8 @@ class _StreamAnswer:
             for job in self._planned.jobs:
                 job.abandoned = True
 
-    def _queue_jobs(self) -> list[ScoreJob]:
-        self._planned = self._lane.planner.plan(parsed(ranking_pb2.RankRequest, self._message), self._deadline)
+    def _queue_jobs(self, plain: PlainRequest | None) -> list[ScoreJob]:
+        self._planned = self._lane.planner.plan_message(self.message, plain, self._deadline)
         jobs = self._planned.jobs
         for job in jobs:
             job.on_done = self._note_scored
