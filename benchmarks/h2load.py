@@ -1,4 +1,4 @@
-"""Load from h2load, a C program that costs little beside what it measures, and a check of the answers by our client.
+"""Load from h2load, a C program that costs little beside what it measures, and a check of the answers.
 
 h2load knows nothing of gRPC: a server that refuses everything succeeds in its eyes. So every round is paired with calls
 whose answers are looked at.
@@ -7,16 +7,14 @@ whose answers are looked at.
 import random
 import shutil
 import statistics
-import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 from processes import Process
-
-from rankserve.v1 import ranking_pb2
-from rankserve_client import RankingClient
+from protocols import frame
 
 CONNECTIONS = 4
 STREAMS = 16
@@ -55,14 +53,15 @@ def candidates(count: int) -> list[int]:
 
 def measure(process: Process, count: int, requests: int) -> Round:
     """Sends `requests` requests of `count` candidates, `CONNECTIONS * STREAMS` at a time."""
-    request = ranking_pb2.RankRequest(user_id=USER, candidate_ids=candidates(count)).SerializeToString()
+    protocol = process.contender.protocol
     with tempfile.TemporaryDirectory() as directory:
         body, log = Path(directory, "body"), Path(directory, "log")
-        body.write_bytes(b"\0" + struct.pack(">I", len(request)) + request)
+        body.write_bytes(frame(protocol.encode(USER, candidates(count))))
         before = process.cpu_seconds()
         command = ["h2load", f"-n{requests}", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-d{body}", f"--log-file={log}"]
-        headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-        url = f"http://127.0.0.1:{process.port}/rankserve.v1.RankingService/Rank"
+        metadata = (("content-type", "application/grpc"), ("te", "trailers"), *protocol.metadata)
+        headers = [f"-H{name}: {value}" for name, value in metadata]
+        url = f"http://{process.target}/{protocol.method}"
         output = subprocess.run([*command, *headers, url], check=True, capture_output=True, text=True).stdout
         cpu = process.cpu_seconds() - before
         if f"{requests} succeeded" not in output:
@@ -74,14 +73,13 @@ def measure(process: Process, count: int, requests: int) -> Round:
 
 
 def check_answers(process: Process, count: int, expected: dict[int, float]) -> None:
-    """Compares a ranking of the server with the Keras model's scores, by item id."""
+    """Compares an answer of the server with the Keras model's scores, by item id."""
     if not process.contender.ranks:
         return
-    with RankingClient(f"127.0.0.1:{process.port}", timeout=30) as client:
-        ranking = client.rank(USER, candidates(count))
-    falling = list(ranking.scores) == sorted(ranking.scores, reverse=True)
-    if not falling or sorted(ranking.item_ids) != sorted(candidates(count)):
-        raise RuntimeError(f"{process.contender.name} ranks wrongly")
-    worst = max(abs(score - expected[item]) for item, score in ranking)
+    protocol = process.contender.protocol
+    with grpc.insecure_channel(process.target) as channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{protocol.method}")
+        answer = call(protocol.encode(USER, candidates(count)), timeout=30, metadata=protocol.metadata)
+    worst = max(abs(score - expected[item]) for item, score in protocol.decode(answer, candidates(count)))
     if worst > 1e-5:
         raise RuntimeError(f"{process.contender.name} is off by {worst} stars")

@@ -1,14 +1,17 @@
-"""Servers under measurement, and what the operating system says of them: of one process each, without its children."""
+"""Servers under measurement, and what the operating system says of them and of all processes that they started."""
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from protocols import RANKING, Protocol
 
 BASELINES = Path(__file__).parent / "baselines"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -26,12 +29,14 @@ class Contender:
     Attributes:
         name: as the table shows it.
         command: how it is started; {models_dir} and {port} are filled in.
-        ranks: whether its answers are rankings that can be checked.
+        ranks: whether its answers hold scores that can be checked.
+        protocol: how it is asked.
     """
 
     name: str
     command: tuple[str, ...]
     ranks: bool = True
+    protocol: Protocol = RANKING
 
 
 def rankserve(transport: str, *options: str) -> Contender:
@@ -91,26 +96,32 @@ class Process:
         return f"127.0.0.1:{self.port}"
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+        """User and system time of all threads so far, of its processes and of those that they have waited for."""
+        ticks = sum(int(field) for pid in self._tree() for field in _stat(pid)[11:15])
+        return ticks / _TICKS_PER_SECOND
 
     def resident_mib(self) -> float:
-        """Memory that it has now."""
+        """Memory that it has now; what its processes share is counted for each of them."""
         return self._memory_mib("VmRSS:")
 
     def peak_mib(self) -> float:
-        """The most memory that it has had."""
+        """The most memory that it has had, likewise."""
         return self._memory_mib("VmHWM:")
 
     def stop(self) -> None:
-        """Ends it."""
+        """Ends it and whatever it leaves running."""
+        tree = self._tree()
         self._process.terminate()
         try:
             self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        for pid, started in tree.items():
+            # A number that is in use again belongs to a process that started later.
+            if _start_time(pid) == started:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _first_line(self, most_mib: float | None) -> str:
         assert self._process.stdout is not None
@@ -120,10 +131,35 @@ class Process:
         return self._process.stdout.readline()
 
     def _memory_mib(self, field: str) -> float:
-        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) / 1024
-        return 0.0  # it has ended
+        kib = 0
+        for pid in self._tree():
+            with suppress(OSError):  # it has ended
+                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                kib += sum(int(line.split()[1]) for line in lines if line.startswith(field))
+        return kib / 1024
+
+    def _tree(self) -> dict[int, str]:
+        """The process and all that it started, directly or not: when each of them started, by its number."""
+        children: dict[int, list[int]] = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            if fields := _stat(int(path.name)):
+                children.setdefault(int(fields[1]), []).append(int(path.name))
+        tree = [self._process.pid]
+        for pid in tree:  # which grows
+            tree.extend(children.get(pid, []))
+        return {pid: _start_time(pid) for pid in tree}
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; none where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _start_time(pid: int) -> str:
+    return "".join(_stat(pid)[19:20])
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import engine
 import fairness
 import h2load
 import latency
+import peer_servers
 import start
 import throughput
 
@@ -27,6 +28,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 _LIBRARIES = ("rankserve", "grpcio", "protobuf", "jax", "jaxlib", "keras", "numpy", "uvloop")
 _SECTIONS = {
     "throughput": ("Servers against each other", throughput.run),
+    "peers": ("Other model servers", peer_servers.run),
     "latency": ("Latency at half of the capacity", latency.run),
     "fairness": ("Small requests beside large ones", fairness.run),
     "engine": ("The engine alone", engine.run),

@@ -29,13 +29,20 @@ _SECONDS = 2.0
 
 def run(models_dir: Path, log: Callable[[str], None]) -> str:
     """Measures, and returns the tables as Markdown."""
+    return compare(CONTENDERS, REFERENCE, models_dir, _FIRST_PORT, log)
+
+
+def compare(
+    contenders: list[Contender], reference: Contender, models_dir: Path, first_port: int, log: Callable[[str], None]
+) -> str:
+    """The tables of these servers, on ports from this one on; rates are also given as times the reference's."""
     expected = expected_scores(models_dir)
     tables = []
-    with running(CONTENDERS, models_dir, _FIRST_PORT) as processes:
+    with running(contenders, models_dir, first_port) as processes:
         for count in CANDIDATES:
             rounds = _measure_interleaved(processes, count, expected, log)
             memory = {process.contender: process.resident_mib() for process in processes}
-            tables.append(_table(count, rounds, memory))
+            tables.append(_table(count, rounds, memory, reference))
     return "\n\n".join(tables)
 
 
@@ -49,11 +56,13 @@ def _measure_interleaved(
         for process in processes:
             h2load.check_answers(process, count, expected)
             rounds[process.contender].append(h2load.measure(process, count, sizes[process]))
-        log(f"throughput, {count} candidates: round {number + 1} of {ROUNDS}")
+        log(f"{len(processes)} servers, {count} candidates: round {number + 1} of {ROUNDS}")
     return rounds
 
 
-def _table(count: int, rounds: dict[Contender, list[h2load.Round]], memory: dict[Contender, float]) -> str:
+def _table(
+    count: int, rounds: dict[Contender, list[h2load.Round]], memory: dict[Contender, float], reference: Contender
+) -> str:
     lines = [
         f"{count} candidates, {h2load.CONNECTIONS} connections with {h2load.STREAMS} requests each, "
         f"median of {ROUNDS} rounds (lowest to highest):",
@@ -61,10 +70,10 @@ def _table(count: int, rounds: dict[Contender, list[h2load.Round]], memory: dict
         "| server | requests/s | times the hand-written one | candidates/s | CPU us/request | p50 ms | p99 ms | MiB |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    reference = [result.rate for result in rounds[REFERENCE]]
+    reference_rates = [result.rate for result in rounds[reference]]
     for contender, results in rounds.items():
         rates = [result.rate for result in results]
-        ratio = statistics.median(rate / other for rate, other in zip(rates, reference, strict=True))
+        ratio = statistics.median(rate / other for rate, other in zip(rates, reference_rates, strict=True))
         cpu, p50, p99 = (
             statistics.median(getattr(result, field) for result in results) for field in ("cpu_us", "p50_ms", "p99_ms")
         )
