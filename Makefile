@@ -7,16 +7,20 @@ INSTALLED := $(VENV)/installed
 INSTALLING := $(VENV)/installing
 PROTOS := $(sort $(shell find protos -name '*.proto'))
 PROTO_OUT := protos
+PEERS := triton mlserver kserve ray
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
 DEMO_PORT ?= 50061
+SOAK_CALLS ?= 1000000
 
-.PHONY: help setup data demo test check bench format protos clean
+.PHONY: help setup data demo test soak check bench bench-peers format protos clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
+	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
 	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, wheel"
 	@echo "make bench    the benchmarks; writes benchmarks/RESULTS.md (needs h2load)"
+	@echo "make bench-peers  the same beside Triton, MLServer, KServe and Ray Serve (4 GB of environments)"
 	@echo "make format   reformat the code"
 	@echo "make protos   regenerate the stubs"
 	@echo "make setup    only install what the others need, into .venv"
@@ -50,6 +54,10 @@ demo: $(INSTALLED)
 test: data
 	$(BIN)/python -m pytest --ignore=tests/checks
 
+# The tests that are marked with it, and that `make test` leaves out. What each phase has done is printed.
+soak: data
+	SOAK_CALLS=$(SOAK_CALLS) $(BIN)/python -m pytest -m soak --capture=no
+
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -63,6 +71,16 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/rankserve train --preset tutorial --models-dir build/benchmark-models
 	$(BIN)/python benchmarks/run.py build/benchmark-models
+
+# Only this section, to stdout. An environment stands beside the list of packages that it was made of.
+bench-peers: $(PEERS:%=build/peers/%/installed.txt)
+	$(BIN)/rankserve train --preset tutorial --models-dir build/benchmark-models
+	$(BIN)/python benchmarks/run.py build/benchmark-models peers
+
+build/peers/%/installed.txt: benchmarks/peers/%.txt | $(INSTALLED)
+	$(BIN)/python -m venv build/peers/$*
+	build/peers/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement $<
+	@cp $< $@
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

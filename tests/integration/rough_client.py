@@ -1,4 +1,4 @@
-"""A client that behaves as badly as clients do: `python rough_client.py ADDRESS SECONDS SEED`.
+"""A client that behaves as badly as clients do: `python -m integration.rough_client ADDRESS SECONDS SEED [THREADS]`.
 
 Eight threads call; some calls are cancelled at random moments, some have deadlines that cannot be kept, some channels
 are closed with calls in flight. Answers that do arrive are checked. The process may be killed at any time.
@@ -77,20 +77,26 @@ class RoughClient(threading.Thread):
         try:
             answer = call.result()
         except grpc.RpcError as error:
-            if error.code() not in _EXPECTED:
-                self.wrong.append(f"{error.code()}: {error.details()}")
+            self._expect(error.code().value[0], error.details())
             return
         for response in [answer] if isinstance(answer, ranking_pb2.RankResponse) else answer.responses:
-            self.answers += 1
-            if len(response.scores) != len(request.candidate_ids) or sorted(response.item_ids) != sorted(
-                request.candidate_ids
+            if response.HasField("error"):
+                self._expect(response.error.code, response.error.message)
+            elif sorted(response.item_ids) == sorted(request.candidate_ids) and len(response.scores) == len(
+                response.item_ids
             ):
-                self.wrong.append("an answer to another request")
+                self.answers += 1
+            else:
+                self.wrong.append(f"an answer to another request: {response} to {request}")
+
+    def _expect(self, code: int, details: str | None) -> None:
+        if code not in {status.value[0] for status in _EXPECTED}:
+            self.wrong.append(f"{code}: {details}")
 
 
-def main(address: str, seconds: float, seed: int) -> None:
+def main(address: str, seconds: float, seed: int, threads: int = _THREADS) -> None:
     """Prints the number of answers, or what was wrong with them."""
-    clients = [RoughClient(address, seconds, seed * 1_000 + number) for number in range(_THREADS)]
+    clients = [RoughClient(address, seconds, seed * 1_000 + number) for number in range(threads)]
     for client in clients:
         client.start()
     for client in clients:
@@ -101,4 +107,4 @@ def main(address: str, seconds: float, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], float(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -3,6 +3,7 @@
 import itertools
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from google.rpc import code_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from integration.raw_connection import RawConnection, headers_of, message
 from integration.server_process import ServerProcess
 from integration.statuses import status_of, violations_of
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
@@ -158,6 +160,19 @@ def test_calls_whose_request_never_comes(channel: grpc.Channel, server: ServerPr
     for call in calls:
         call.cancel()
     end.set()
+
+
+def test_thousands_of_calls_at_once(server: ServerProcess) -> None:
+    """More than the core keeps by itself: it cancels the others."""
+    body = message(ranking_pb2.RankRequest(candidate_ids=[1]).SerializeToString())
+    with RawConnection(server.address) as client:
+        for _ in range(4_000):
+            client.call(headers_of("Rank", "60S"), body)
+        statuses = []
+        while client.in_flight:
+            client.flush()
+            statuses += [answer.status for _, answer in client.receive()]
+    assert Counter(statuses) == {code_pb2.OK: 4_000}
 
 
 def test_many_files_and_threads_are_not_left_open(server: ServerProcess) -> None:

@@ -17,6 +17,7 @@ import grpc
 from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
+from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.service.plain_requests import decode_plain
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
@@ -120,8 +121,7 @@ class Lane:
             # The next batch is computed while the answers of the last one go out.
             started = self.jobs.start_batch()
             if computing:
-                for job in self.jobs.finish_batch(computing):
-                    job.on_done(job)
+                self._finish(computing)
             computing = started
             self._answer_scored()
 
@@ -130,6 +130,10 @@ class Lane:
         plain = decode_plain([request.message for request in arrived])
         for request, content in zip(arrived, plain, strict=True):
             request.plan(content)
+
+    def _finish(self, batch: ScoreBatch) -> None:
+        for job in self.jobs.finish_batch(batch):
+            job.on_done(job)
 
     def _answer_scored(self) -> None:
         scored, self.scored = self.scored, []

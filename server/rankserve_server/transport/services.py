@@ -17,6 +17,10 @@ MODEL_SERVICE = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 HEALTH_NAMES = ("", RANKING_SERVICE)
 # What is left after the drain are calls without an end, such as Watch of the health service, and answers on their way.
 LAST_BYTES_SECONDS = 1.0
+# Calls that have arrived and that nobody has looked at yet. The core's own limit is a thousand, which two busy clients
+# reach between two batches, and what is over it is cancelled without a reason. Our queue has a limit of its own, and
+# refuses with one.
+_UNSEEN_CALLS = 16_384
 
 
 def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
@@ -25,6 +29,8 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
         # Only for workers: otherwise a second server would share the port, and the clients of both would get either.
         ("grpc.so_reuseport", int(config.reuse_port)),
         ("grpc.max_receive_message_length", config.limits.max_message_bytes),
+        ("grpc.server.max_pending_requests", _UNSEEN_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", _UNSEEN_CALLS),
     ]
 
 
