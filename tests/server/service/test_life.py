@@ -44,10 +44,10 @@ class TestLoading:
         async with serve(loaded=loaded) as server:
             await assert_unavailable(server, "the server is loading its models; try again later")
             # The whole call, not each request in it, so that a client's retries see it.
-            requests = [Request(candidate_ids=[1])]
+            # A stream that sends nothing: grpc.aio's client can take a failed write for the call's status.
             for call in (
-                server.ranking.BatchRank(ranking_pb2.BatchRankRequest(requests=requests)),
-                server.ranking.RankStream(iter(requests)).read(),
+                server.ranking.BatchRank(ranking_pb2.BatchRankRequest(requests=[Request(candidate_ids=[1])])),
+                server.ranking.RankStream().read(),
             ):
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
                     await call
