@@ -38,7 +38,7 @@ class HandWritten(ranking_pb2_grpc.RankingServiceServicer):
     def __init__(self, predict) -> None:
         self._predict = predict
 
-    async def Rank(self, request, context):  # noqa: ARG002, N802, gRPC's signature
+    async def Rank(self, request, _context):
         """Ids are rows of the tables here, as in MovieLens 100K."""
         ids = np.array(request.candidate_ids, np.int32)
         scores = np.asarray(self._predict(np.int32(request.user_id), ids))

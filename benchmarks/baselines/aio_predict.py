@@ -18,7 +18,7 @@ class Predicting(ranking_pb2_grpc.RankingServiceServicer):
     def __init__(self, model) -> None:
         self._model = model
 
-    async def Rank(self, request, context):  # noqa: ARG002, N802, gRPC's signature
+    async def Rank(self, request, _context):
         """Ids are rows of the tables here, as in MovieLens 100K."""
         ids = np.array(request.candidate_ids, np.int32)
         users = np.full(len(ids), request.user_id, np.int32)

@@ -13,7 +13,7 @@ from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 class Echo(ranking_pb2_grpc.RankingServiceServicer):
     """Ranks nothing."""
 
-    async def Rank(self, request, context):  # noqa: ARG002, N802, gRPC's signature
+    async def Rank(self, request, _context):
         """Sends the candidates back."""
         return ranking_pb2.RankResponse(item_ids=request.candidate_ids)
 

@@ -25,7 +25,7 @@ class Scores(Model):
         self._model = PlainModel(_WEIGHTS)
         self.ready = True
 
-    async def predict(self, payload, headers=None, response_headers=None):  # noqa: ARG002, KServe's signature
+    async def predict(self, payload, *_headers, **_more_headers):
         """Of one request."""
         users, items = (tensor.as_numpy() for tensor in payload.inputs)
         scores = self._model(users[:, 0], items)

@@ -9,27 +9,25 @@ import signal
 import sys
 from pathlib import Path
 
+# Read by Ray as it is imported, and by the processes that it starts.
+os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = "1"
+os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2] / "protos"), str(Path(__file__).parent)])
+sys.path.insert(0, str(Path(__file__).parents[2] / "protos"))
+
 import numpy as np
+import ray
+from ray import serve
+from ray.serve.config import HTTPOptions, gRPCOptions
 from readiness import Readiness
 
+from rankserve.v1 import ranking_pb2
+
 _WEIGHTS, _PORT, _LOG = Path(sys.argv[1]).resolve(), int(sys.argv[2]), Path(sys.argv[3])
-_STUBS = Path(__file__).parents[2] / "protos"
-_HERE = Path(__file__).parent
 _REPLICAS = 2
 # Seconds that a batch waits for more requests. Its size at most: what half of the callers can send.
 _BATCH_TIME = 0.01
 _BATCH_SIZE = 32
-
-# Read by Ray as it is imported, and by the processes that it starts.
-os.environ["RAY_SERVE_ENABLE_HA_PROXY"] = os.environ["RAY_SERVE_THROUGHPUT_OPTIMIZED"] = "1"
-os.environ["PYTHONPATH"] = os.pathsep.join([str(_STUBS), str(_HERE)])
-sys.path.insert(0, str(_STUBS))
-
-import ray  # noqa: E402
-from ray import serve  # noqa: E402
-from ray.serve.config import HTTPOptions, gRPCOptions  # noqa: E402
-
-from rankserve.v1 import ranking_pb2  # noqa: E402
 
 
 @serve.deployment(num_replicas=_REPLICAS, max_ongoing_requests=256, ray_actor_options={"num_cpus": 0.5})
@@ -41,7 +39,7 @@ class Ranking:
 
         self._model = PlainModel(_WEIGHTS)
 
-    async def Rank(self, request):  # noqa: N802, gRPC's name
+    async def Rank(self, request):
         """Ids are rows of the tables here, as in MovieLens 100K."""
         ids = np.array(request.candidate_ids, np.int32)
         scores = await self._score((request.user_id, ids))

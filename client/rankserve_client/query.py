@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 Order = Literal["score", "as_sent"]
 UnknownUser = Literal["score", "reject"]
@@ -86,11 +86,11 @@ def check_selector(model: str | None, version: int | None, alias: str | None) ->
             raise ValueError(f"give `version` or `alias`, not both. Received: {version!r} and {alias!r}")
 
 
-def _check_integer(name: str, value: object, low: int, high: int) -> None:
+def _check_integer(name: str, value: SupportsIndex, low: int, high: int) -> None:
     try:
         if isinstance(value, bool):
             raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]  # also takes NumPy's integers
+        number = operator.index(value)  # also takes NumPy's integers
     except TypeError:
         raise TypeError(f"`{name}` must be an integer. Received: `{name}` = {value!r}") from None
     if not low <= number <= high:

@@ -66,19 +66,16 @@ class _EngineCall:
     def __init__(self, slices: list[Slice], start: Callable[[list[Slice]], PendingScores]) -> None:
         self._slices = slices
         self._start = start
-        self._pending: PendingScores | None = None
-        self._error: Exception | None = None
         try:
-            self._pending = start(slices)
+            self._pending: PendingScores | Exception = start(slices)
         except Exception as error:  # whatever it is, it is told to the callers and must not end the thread
-            self._error = error
+            self._pending = error
 
     def finish(self) -> None:
         """Waits for the scores and hands them out."""
         try:
-            if self._pending is None:
-                assert self._error is not None  # noqa: S101, one of both is there
-                raise self._error
+            if isinstance(self._pending, Exception):
+                raise self._pending
             _keep(self._slices, self._pending.result())
         except Exception as error:  # as above
             self._fail(error)

@@ -1,7 +1,5 @@
 """A real gRPC server on a real port whose answers a test scripts."""
 
-# ruff: noqa: N802  # the names of the calls
-
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,5 +1,6 @@
 """A run as a picture: latency by percentile, and throughput and latency over time."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d1690e", "#555555"
 
 def check_available() -> None:
     """Raises ModuleNotFoundError where there is no matplotlib: before the run, not after it."""
-    import matplotlib.figure  # noqa: F401  # slow to import, and only plots need it
+    import_module("matplotlib.figure")
 
 
 def draw(result: Result, file: Path) -> None:

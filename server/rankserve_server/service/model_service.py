@@ -25,7 +25,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def ListModels(  # noqa: N802, named by the proto
+    def ListModels(
         self,
         request: models_pb2.ListModelsRequest,  # noqa: ARG002, it has no fields
         context: grpc.ServicerContext,  # noqa: ARG002, gRPC passes it
@@ -33,7 +33,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         """Every version that was tried, by name, newest first."""
         return models_pb2.ListModelsResponse(models=[self._describe(entry) for entry in self._repository.entries()])
 
-    def GetModel(  # noqa: N802, named by the proto
+    def GetModel(
         self, request: models_pb2.GetModelRequest, context: grpc.ServicerContext
     ) -> models_pb2.GetModelResponse:
         """One version."""
