@@ -77,4 +77,4 @@ class Scheduler:
 
     def _hand_out(self, done: list[ScoreJob]) -> None:
         for job in done:
-            job.on_done(job)
+            job.tell()

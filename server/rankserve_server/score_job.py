@@ -25,7 +25,7 @@ class ScoreJob:
         scores: float32[n], once it is done and did not fail.
         error: why it was not scored, once it is done and failed.
         abandoned: set by a caller that has gone; the job is then dropped before it costs anything.
-        on_done: what the caller wants called once the job is done; whoever takes jobs out of the queue calls it.
+        on_done: what the caller wants called once the job is done; see `tell`.
     """
 
     __slots__ = (
@@ -66,6 +66,15 @@ class ScoreJob:
         if not len(self.scores):
             self.scores = np.empty(self.count, np.float32)
         self.scores[start:stop] = scores
+
+    def tell(self) -> None:
+        """Tells the caller that the job is done; whoever takes jobs out of the queue does that.
+
+        The caller is then forgotten: he knows the job too, and what refers to each other is freed by the collector
+        only, which stops every request for 7 ms when it has gathered some hundred of them.
+        """
+        on_done, self.on_done = self.on_done, _ignore
+        on_done(self)
 
 
 def _ignore(_job: ScoreJob) -> None:

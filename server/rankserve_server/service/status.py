@@ -36,7 +36,11 @@ def code_of(error: Exception) -> grpc.StatusCode:
 
 
 def status_of(error: Exception) -> status_pb2.Status:
-    """The whole status. What an internal error says goes to the server's log, not to the client."""
+    """The whole status. What an internal error says goes to the server's log, not to the client.
+
+    The error then forgets where it was raised: that leads to the request, which leads to the error. What refers to each
+    other is freed by the collector only, and every request waits for it.
+    """
     if isinstance(error, RequestError):
         message = str(error)
     else:
@@ -47,6 +51,7 @@ def status_of(error: Exception) -> status_pb2.Status:
         packed = Any()
         packed.Pack(detail)
         status.details.append(packed)
+    error.__traceback__ = None
     return status
 
 

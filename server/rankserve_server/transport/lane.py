@@ -133,7 +133,7 @@ class Lane:
 
     def _finish(self, batch: ScoreBatch) -> None:
         for job in self.jobs.finish_batch(batch):
-            job.on_done(job)
+            job.tell()
 
     def _answer_scored(self) -> None:
         scored, self.scored = self.scored, []
