@@ -1,4 +1,4 @@
-"""Client of rankserve: orders candidate items for a user by predicted rating, over gRPC.
+"""Client of rankserve: orders candidate items for a user over gRPC, by predicted rating or by likely choice.
 
 `RankingClient` blocks, `AsyncRankingClient` is the same for asyncio.
 """
@@ -22,14 +22,15 @@ from rankserve_client.errors import (
     Unavailable,
     Unreachable,
 )
-from rankserve_client.model_info import DatasetInfo, ModelInfo, ModelState
+from rankserve_client.model_info import Abilities, DatasetInfo, ModelInfo, ModelState
 from rankserve_client.policies import Keepalive, RetryPolicy
-from rankserve_client.query import Order, RankQuery, UnknownItems, UnknownUser
-from rankserve_client.ranking import Ranking
+from rankserve_client.query import NewItem, Order, RankBy, RankQuery, UnknownItems, UnknownUser
+from rankserve_client.ranking import Ranking, UserBasis
 from rankserve_client.results import RankResult
 from rankserve_client.version import __version__
 
 __all__ = [
+    "Abilities",
     "AsyncRankingClient",
     "Cancelled",
     "DatasetInfo",
@@ -41,10 +42,12 @@ __all__ = [
     "ModelInfo",
     "ModelNotFound",
     "ModelState",
+    "NewItem",
     "NotSupported",
     "Order",
     "Overloaded",
     "PermissionDenied",
+    "RankBy",
     "RankQuery",
     "RankResult",
     "RankServeError",
@@ -58,5 +61,6 @@ __all__ = [
     "UnknownItems",
     "UnknownUser",
     "Unreachable",
+    "UserBasis",
     "__version__",
 ]

@@ -17,7 +17,7 @@ from rankserve_client.error_decoding import from_rpc_error
 from rankserve_client.messages import to_model_info, to_ranking, to_request, to_selector
 from rankserve_client.model_info import ModelInfo
 from rankserve_client.policies import Keepalive, RetryPolicy
-from rankserve_client.query import Order, RankQuery, UnknownItems, UnknownUser, check_selector
+from rankserve_client.query import NewItem, Order, RankBy, RankQuery, UnknownItems, UnknownUser, check_selector
 from rankserve_client.ranking import Ranking
 from rankserve_client.results import RankResult, to_results
 from rankserve_client.settings import (
@@ -116,6 +116,9 @@ class AsyncRankingClient:
         titles: bool = False,
         unknown_user: UnknownUser = "score",
         unknown_items: UnknownItems = "score",
+        rank_by: RankBy = "default",
+        user_features: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        new_items: Iterable[NewItem] = (),
         timeout: float | None = None,
     ) -> Ranking:
         """Orders candidates for a user; see `RankQuery` for the arguments and for what they raise.
@@ -126,7 +129,8 @@ class AsyncRankingClient:
         Raises:
             InvalidRequest: The server objects to a field, such as too many candidates.
             ModelNotFound: The server has no such model, version or alias.
-            NotSupported: The model cannot use `history`.
+            NotSupported: The model cannot do what is asked for by `history`, `rank_by`, `user_features` or `new_items`;
+                see `ModelInfo.abilities`.
             Overloaded: The server has more work than it accepts; `retry_after` says when to come back.
             DeadlineExceeded: No answer within `timeout`.
             Unavailable: The server is not ready, or (`Unreachable`) there is none.
@@ -147,6 +151,9 @@ class AsyncRankingClient:
             titles=titles,
             unknown_user=unknown_user,
             unknown_items=unknown_items,
+            rank_by=rank_by,
+            user_features=user_features,
+            new_items=new_items,
         )
         return to_ranking(await self._call(self._ranking.Rank, to_request(query), timeout), titles)
 

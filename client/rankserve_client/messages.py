@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import Any
 
 from rankserve.v1 import models_pb2, ranking_pb2
-from rankserve_client.model_info import DatasetInfo, ModelInfo, ModelState
-from rankserve_client.query import Order, RankQuery, UnknownItems, UnknownUser
-from rankserve_client.ranking import Ranking
+from rankserve_client.model_info import Abilities, DatasetInfo, ModelInfo, ModelState
+from rankserve_client.query import Order, RankBy, RankQuery, UnknownItems, UnknownUser
+from rankserve_client.ranking import Ranking, UserBasis
 
 # The default of each is the value that takes no bytes.
 _ORDER: "dict[Order, ranking_pb2.Order.ValueType]" = {
@@ -24,7 +24,20 @@ _UNKNOWN_ITEMS: "dict[UnknownItems, ranking_pb2.UnknownItems.ValueType]" = {
     "omit": ranking_pb2.UNKNOWN_ITEMS_OMIT,
     "reject": ranking_pb2.UNKNOWN_ITEMS_REJECT,
 }
+_RANK_BY: "dict[RankBy, ranking_pb2.RankBy.ValueType]" = {
+    "default": ranking_pb2.RANK_BY_UNSPECIFIED,
+    "rating": ranking_pb2.RANK_BY_RATING,
+    "choice": ranking_pb2.RANK_BY_CHOICE,
+}
 
+_USER_BASES: dict[int, UserBasis] = {
+    ranking_pb2.USER_BASIS_KNOWN: "known",
+    ranking_pb2.USER_BASIS_KNOWN_AND_HISTORY: "known+history",
+    ranking_pb2.USER_BASIS_HISTORY: "history",
+    ranking_pb2.USER_BASIS_FEATURES: "features",
+    ranking_pb2.USER_BASIS_HISTORY_AND_FEATURES: "history+features",
+    ranking_pb2.USER_BASIS_AVERAGE: "average",
+}
 _STATES: dict[int, ModelState] = {
     models_pb2.MODEL_STATE_LOADING: "loading",
     models_pb2.MODEL_STATE_READY: "ready",
@@ -43,6 +56,7 @@ def to_request(query: RankQuery) -> ranking_pb2.RankRequest:
         include_titles=query.titles,
         unknown_user=_UNKNOWN_USER[query.unknown_user],
         unknown_items=_UNKNOWN_ITEMS[query.unknown_items],
+        rank_by=_RANK_BY[query.rank_by],
     )
     if query.candidates is not None:
         _fill("candidates", request.candidate_ids, query.candidates)
@@ -52,6 +66,10 @@ def to_request(query: RankQuery) -> ranking_pb2.RankRequest:
         items, ratings = zip(*query.history, strict=True)
         _fill("history", request.history.item_ids, items)
         _fill("history", request.history.ratings, ratings)
+    if query.user_features:
+        request.user_features.update(query.user_features)
+    for item in query.new_items:
+        request.new_items.add(item_id=item.item_id, genres=item.genres, year=item.year)
     return request
 
 
@@ -69,14 +87,19 @@ def to_selector(model: str | None, version: int | None, alias: str | None) -> ra
 
 def to_ranking(response: ranking_pb2.RankResponse, titles: bool) -> Ranking:
     """The ranking in a response; `titles` says whether the query asked for them."""
+    choice_scores, unknown_items, known = response.choice_scores, response.unknown_item_ids, response.user_known
     return Ranking(
-        tuple(response.item_ids),
-        tuple(response.scores),
-        tuple(response.titles) if titles else None,
-        tuple(response.unknown_item_ids),
-        response.user_known,
+        _taken(response.item_ids),
+        _taken(response.scores),
+        _taken(response.titles) if titles else None,
+        _taken(unknown_items) if unknown_items else (),
+        known,
         response.model_name,
         response.model_version,
+        _taken(choice_scores) if choice_scores else None,
+        # An older server sets no basis, a newer one perhaps one that this release does not know.
+        _USER_BASES.get(response.user_basis) or ("known" if known else "average"),
+        _taken(response.described_item_ids) if unknown_items else (),
     )
 
 
@@ -101,7 +124,17 @@ def to_model_info(model: models_pb2.Model) -> ModelInfo:
         rating_max=model.rating_max,
         metrics=MappingProxyType(dict(sorted(model.metrics.items()))),
         library_versions=MappingProxyType(dict(sorted(model.library_versions.items()))),
+        abilities=_to_abilities(model.abilities),
     )
+
+
+def _to_abilities(abilities: models_pb2.Abilities) -> Abilities:
+    return Abilities(abilities.history, tuple(abilities.user_features), abilities.new_items, abilities.choice)
+
+
+def _taken(column: Any) -> tuple[Any, ...]:
+    """The values of a column. A slice takes them all at once, far faster than one by one."""
+    return tuple(column[:])
 
 
 def _fill(name: str, column: Any, values: Iterable[Any]) -> None:

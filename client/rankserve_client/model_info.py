@@ -23,6 +23,23 @@ class DatasetInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a model can use of a query beyond the user and the candidates; asking for more raises `NotSupported`."""
+
+    history: bool = False
+    """Whether it uses `history`."""
+
+    user_features: tuple[str, ...] = ()
+    """The names that it takes in `user_features`; empty where it uses none."""
+
+    new_items: bool = False
+    """Whether it uses `new_items`."""
+
+    choice: bool = False
+    """Whether it can rank by choice."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """One version of a model on a server."""
 
@@ -64,3 +81,6 @@ class ModelInfo:
 
     library_versions: Mapping[str, str] = field(hash=False)
     """The versions of the libraries that trained it, by name."""
+
+    abilities: Abilities = Abilities()
+    """What it can use of a query; nothing where the server cannot tell."""

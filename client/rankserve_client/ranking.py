@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Literal, overload
+
+UserBasis = Literal["known", "known+history", "history", "features", "history+features", "average"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,11 @@ class Ranking(Sequence[tuple[int, float]]):
     """
 
     item_ids: tuple[int, ...]
-    """The items; equal scores keep the order of the request."""
+    """The items: by `choice_scores` where there are any, else by `scores`; equal ones keep the order of the request."""
 
     scores: tuple[float, ...]
-    """Predicted ratings on the data set's own scale, one for each item; can lie a little outside of the scale."""
+    """Predicted ratings on the data set's own scale, one for each item, whatever the items were ranked by; with some
+    models they can lie a little outside of the scale."""
 
     titles: tuple[str, ...] | None = None
     """One for each item, empty where an item has none; None unless the query asked for titles."""
@@ -31,13 +34,25 @@ class Ranking(Sequence[tuple[int, float]]):
     """The candidates that the model does not know, each once, whether or not they are among `item_ids`."""
 
     user_known: bool = True
-    """False: the model does not know the user and has scored for a new one."""
+    """False: the model does not know the user and has scored for a new one; see `user_basis`."""
 
     model_name: str = ""
     """The model that answered."""
 
     model_version: int = 0
     """The version that answered, 1 or more."""
+
+    choice_scores: tuple[float, ...] | None = None
+    """How likely the user is to choose each item, higher is likelier; None unless ranked by choice (and where no item
+    is left). The difference of two is the logarithm of how many times likelier the one is than the other; comparable
+    only within one ranking."""
+
+    user_basis: UserBasis = "known"
+    """What the user was scored by: what the model knows of it ("known"), the `history` and `features` of the query, or,
+    where there is nothing of that that the model can use, as the "average" user."""
+
+    described_item_ids: tuple[int, ...] = ()
+    """Those of `unknown_item_ids` that were scored by `new_items` of the query; the others as the average item."""
 
     def __len__(self) -> int:
         return len(self.item_ids)

@@ -18,6 +18,7 @@ from rankserve_client import (
     DeadlineExceeded,
     InvalidRequest,
     MessageTooLarge,
+    NewItem,
     Overloaded,
     Ranking,
     RankingClient,
@@ -67,6 +68,9 @@ async def test_rank_passes_every_argument_on(client: AnyClient, server: Scripted
         titles=True,
         unknown_user="reject",
         unknown_items="reject",
+        rank_by="rating",
+        user_features={"age": "24"},
+        new_items=[NewItem(131, ["Comedy"])],
     )
     (request,) = server.requests
     assert {descriptor.name for descriptor, _ in request.ListFields()} == {
@@ -74,6 +78,23 @@ async def test_rank_passes_every_argument_on(client: AnyClient, server: Scripted
     }
     assert request.model == ranking_pb2.ModelSelector(name="m", alias="stable")
     assert request.unknown_items == ranking_pb2.UNKNOWN_ITEMS_REJECT
+
+
+async def test_batches_and_streams_carry_what_is_known(client: AnyClient, server: ScriptedServer) -> None:
+    server.answer = lambda request: ranking_pb2.RankResponse(
+        item_ids=request.candidate_ids,
+        scores=[3.5],
+        choice_scores=[-0.25],
+        unknown_item_ids=request.candidate_ids,
+        described_item_ids=[item.item_id for item in request.new_items],
+        user_basis=ranking_pb2.USER_BASIS_HISTORY_AND_FEATURES,
+    )
+    query = RankQuery(
+        0, [7], rank_by="choice", history={5: 4.0}, user_features={"age": "24"}, new_items=[NewItem(7, year=1996)]
+    )
+    expected = Ranking((7,), (3.5,), None, (7,), False, "", 0, (-0.25,), "history+features", (7,))
+    assert await client.rank_batch([query]) == [expected]
+    assert await client.rank_stream([query]) == [expected]
 
 
 async def test_a_bad_argument_never_leaves(client: AnyClient, server: ScriptedServer) -> None:

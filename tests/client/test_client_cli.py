@@ -1,6 +1,7 @@
 """The command, as a user starts it."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -87,7 +88,9 @@ def test_prints_one_json_object(movies: ScriptedServer) -> None:
     assert json.loads(process.stdout) == {
         "user_id": 42,
         "user_known": False,
+        "user_basis": "average",
         "model": {"name": "movielens", "version": 3},
+        "rank_by": "rating",
         "items": [
             {
                 "rank": 1,
@@ -98,13 +101,15 @@ def test_prints_one_json_object(movies: ScriptedServer) -> None:
             {"rank": 2, "item_id": 999999, "title": "", "score": 3.125},
         ],
         "unknown_item_ids": [999999],
+        "described_item_ids": [],
     }
     assert len(movies.requests) == 1, "JSON needs one call only"
 
 
 def test_every_option_of_rank_is_sent(server: ScriptedServer) -> None:
     arguments = (
-        "rank --user 42 204 141 --top-k 1 --model m --version 3 --exclude-seen --exclude 5 --exclude 6 --as-sent"
+        "rank --user 42 204 141 --top-k 1 --model m --version 3 --exclude-seen --exclude 5 --exclude 6 --as-sent "
+        "--history 5=4 --history 6=1.5 --feature age=24 --feature note=a=b --rank-by choice"
     )
     assert run(*arguments.split(), "--json", "--server", server.target).returncode == 0
     assert run("rank", "--user", "-1", "--alias", "stable", "--json", "--server", server.target).returncode == 0
@@ -118,11 +123,117 @@ def test_every_option_of_rank_is_sent(server: ScriptedServer) -> None:
             exclude_ids=[5, 6],
             order=ranking_pb2.ORDER_AS_SENT,
             include_titles=True,
+            history=ranking_pb2.History(item_ids=[5, 6], ratings=[4.0, 1.5]),
+            user_features={"age": "24", "note": "a=b"},
+            rank_by=ranking_pb2.RANK_BY_CHOICE,
         ),
         ranking_pb2.RankRequest(
             user_id=-1, top_k=10, model=ranking_pb2.ModelSelector(alias="stable"), include_titles=True
         ),
     ]
+
+
+@pytest.fixture
+def chosen(movies: ScriptedServer) -> ScriptedServer:
+    """Answers with two movies ranked by choice, for a user with a history."""
+    movies.answer = lambda _: ranking_pb2.RankResponse(
+        item_ids=[204, 131],
+        scores=[3.5, 4.5],
+        titles=["Back to the Future (1985)", "Breakfast at Tiffany's (1961)"],
+        model_name="movielens",
+        model_version=3,
+        choice_scores=[-1.0, -1.0 - math.log(4)],
+        user_basis=ranking_pb2.USER_BASIS_HISTORY,
+    )
+    return movies
+
+
+def test_a_table_ranked_by_choice_compares_with_the_likeliest(chosen: ScriptedServer) -> None:
+    process = run("rank", "--history", "50=5", "--rank-by", "choice", "--server", chosen.target)
+    assert (process.returncode, process.stderr) == (0, "")
+    head, first, second, _, *notes = process.stdout.splitlines()
+    assert head.split() == ["rank", "item", "title", "choice", "predicted"]
+    assert first.split()[-3:] == ["100.0%", "3.50", "★★★½"]
+    assert second.split()[-3:] == ["25.0%", "4.50", "★★★★½"]
+    assert notes == [
+        "movielens version 3",
+        "user 0 is unknown to the model: scored from 1 rating of the request",
+        "ranked by choice: how likely each item is chosen, relative to the likeliest",
+    ]
+
+
+def test_json_ranked_by_choice_has_the_choice_scores(chosen: ScriptedServer) -> None:
+    printed = json.loads(run("rank", "--history", "50=5", "--json", "--server", chosen.target).stdout)
+    assert (printed["user_id"], printed["user_basis"], printed["rank_by"]) == (0, "history", "choice")
+    assert [(item["score"], item["choice_score"]) for item in printed["items"]] == [(3.5, -1.0), (4.5, -2.3862944)]
+
+
+@pytest.mark.parametrize(
+    ("basis", "known", "notes"),
+    [
+        (ranking_pb2.USER_BASIS_KNOWN_AND_HISTORY, True, ["is known to the model: scored with 2 ratings", "no effect"]),
+        (ranking_pb2.USER_BASIS_HISTORY_AND_FEATURES, False, ["scored from 2 ratings and 1 feature of the request"]),
+        (ranking_pb2.USER_BASIS_FEATURES, False, ["scored from 1 feature of the request", "none of their items"]),
+        (
+            ranking_pb2.USER_BASIS_AVERAGE,
+            False,
+            ["scored as a new user", "none of their items", "none of their values"],
+        ),
+        (ranking_pb2.USER_BASIS_KNOWN, True, ["none of their items", "it is for unknown users that they count"]),
+    ],
+)
+def test_notes_say_what_the_user_was_scored_by(
+    server: ScriptedServer, basis: "ranking_pb2.UserBasis.ValueType", known: bool, notes: list[str]
+) -> None:
+    server.answer = lambda _: ranking_pb2.RankResponse(
+        user_known=known, user_basis=basis, model_name="m", model_version=3
+    )
+    known_of_the_user = ("--history", "5=4", "--history", "6=2", "--feature", "age=24")
+    process = run("rank", "--user", "42", *known_of_the_user, "204", "--server", server.target)
+    printed = process.stdout.splitlines()[3:]
+    assert len(printed) == len(notes)
+    for line, words in zip(printed, notes, strict=True):
+        assert words in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "item,rating\n5,4\n6,1.5\n",
+        "5,4\r\n\r\n6,1.5",
+        "\ufeffItem, Rating\n5,4\n6,1.5\n",
+        '"item","rating"\n"5","4"\n6, 1.5',
+    ],
+)
+def test_ratings_can_come_from_a_file(server: ScriptedServer, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "ratings.csv"
+    file.write_bytes(text.encode())
+    options = ("--history", "7=3", "--history-file", str(file))
+    process = run("rank", *options, "204", "--json", "--server", server.target)
+    assert (process.returncode, process.stderr) == (0, "")
+    (request,) = server.requests
+    assert request.user_id == 0, "a user that no model knows"
+    assert request.history == ranking_pb2.History(item_ids=[7, 5, 6], ratings=[3.0, 4.0, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"item,rating\n5,4\nx,4\n", ", line 3: should be an item and its rating, such as 204,4.5"),
+        (b"user,item,rating\n1,5,4\n", ", line 1: should be an item and its rating, such as 204,4.5"),
+        (b"5,4\n6\n", ", line 2: should be an item and its rating, such as 204,4.5"),
+        (b"5,nan\n", ", line 1: should be an item and its rating, such as 204,4.5"),
+        (b"5,4\n\xff,4\n", ", line 2: should be an item and its rating, such as 204,4.5"),
+        (b"item,rating\n", ": there are no ratings in it"),
+        (None, ": No such file or directory"),
+    ],
+)
+def test_a_broken_file_of_ratings_is_one_line(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "ratings.csv"
+    if content is not None:
+        file.write_bytes(content)
+    process = run("rank", "--history-file", str(file), "204")
+    assert (process.returncode, process.stdout, process.stderr) == (1, "", f"Error: {file}{message}\n")
 
 
 def test_the_server_can_come_from_the_environment(server: ScriptedServer) -> None:
@@ -169,10 +280,12 @@ def test_lists_models(server: ScriptedServer) -> None:
     process = run("models", "--server", server.target)
     assert (process.returncode, process.stderr) == (0, "")
     head, first, second, *notes = process.stdout.splitlines()
-    assert head.split() == ["name", "version", "state", "default", "users", "items", "metrics", "trained", "dataset"]
+    columns = "name version state default users items metrics abilities trained dataset"
+    assert head.split() == columns.split()
     assert "movielens, @stable" in first
     for text in ("3", "ready", "yes", "943", "1,682", "test_rmse 0.9375", "2026-01-02 03:04 UTC", "movielens/100k"):
         assert text in first
+    assert "history, features (age, gender), new items, choice" in first
     assert "failed" in second
     assert notes == [
         "movielens version 3 is ready: fine",
@@ -200,9 +313,11 @@ def test_lists_models_as_json(server: ScriptedServer) -> None:
         "rating_max": 5.0,
         "metrics": {"test_rmse": 0.9375, "train_rmse": 0.875},
         "library_versions": {"keras": "3.15.1"},
+        "abilities": {"history": True, "user_features": ["age", "gender"], "new_items": True, "choice": True},
     }
     assert second.keys() == first.keys()
     assert (second["created"], second["dataset"]) == (None, None)
+    assert second["abilities"] == {"history": False, "user_features": [], "new_items": False, "choice": False}
 
 
 def test_a_server_without_models_says_what_to_do(server: ScriptedServer) -> None:
@@ -237,6 +352,14 @@ def test_a_failed_call_is_one_line(server: ScriptedServer, answer: Any, line: st
     [
         ("rank 204", "Missing option '--user'"),
         ("rank --user x 204", "'x' is not a valid integer"),
+        ("rank --history 5 204", "'5' is not ITEM=RATING"),
+        ("rank --history x=4 204", "'x=4' is not ITEM=RATING"),
+        ("rank --history 5=inf 204", "'5=inf' is not ITEM=RATING"),
+        ("rank --history 99999999999999999999=4 204", "`history`"),
+        ("rank --feature age 204", "'age' is not NAME=VALUE"),
+        ("rank --feature =24 204", "'=24' is not NAME=VALUE"),
+        ("rank --feature age=24 --feature age=25 204", "'age' again"),
+        ("rank --user 42 204 --rank-by likes", "--rank-by"),
         ("rank --user 42 x", "'x' is not a valid integer"),
         ("rank --user 42 204 --top-k 0", "--top-k"),
         ("rank --user 42 204 --version 0", "--version"),
@@ -272,12 +395,12 @@ def test_help_has_an_example(arguments: list[str]) -> None:
     assert "\n    rankserve " in process.stdout
 
 
-def test_the_keys_of_json_are_in_the_help(movies: ScriptedServer) -> None:
-    ranked = json.loads(run("rank", "--user", "42", "204", "--server", movies.target, "--json").stdout)
-    (model,) = json.loads(run("models", "--server", movies.target, "--json").stdout)["models"]
+def test_the_keys_of_json_are_in_the_help(chosen: ScriptedServer) -> None:
+    ranked = json.loads(run("rank", "--user", "42", "204", "--server", chosen.target, "--json").stdout)
+    (model,) = json.loads(run("models", "--server", chosen.target, "--json").stdout)["models"]
     rank_help, models_help = run("rank", "--help").stdout, run("models", "--help").stdout
     assert all(key in rank_help for key in [*ranked, *ranked["items"][0], *ranked["model"]])
-    assert all(key in models_help for key in [*model, *model["dataset"]])
+    assert all(key in models_help for key in [*model, *model["dataset"], *model["abilities"]])
 
 
 def test_version() -> None:

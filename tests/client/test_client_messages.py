@@ -1,13 +1,14 @@
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rankserve.v1 import models_pb2, ranking_pb2
-from rankserve_client import DatasetInfo, Ranking, RankQuery
+from rankserve_client import Abilities, DatasetInfo, NewItem, Ranking, RankQuery
 from rankserve_client.messages import to_model_info, to_ranking, to_request, to_selector
+from rankserve_client.ranking import UserBasis
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOAT32 = st.floats(width=32, allow_nan=False)
@@ -28,6 +29,9 @@ def test_every_field_of_a_query_goes_out() -> None:
             titles=True,
             unknown_user="reject",
             unknown_items="omit",
+            rank_by="choice",
+            user_features={"gender": "F", "age": "24"},
+            new_items=[NewItem(141, ["Comedy", "Drama"], 1996), NewItem(204)],
         )
     )
     assert request == ranking_pb2.RankRequest(
@@ -42,6 +46,12 @@ def test_every_field_of_a_query_goes_out() -> None:
         include_titles=True,
         unknown_user=ranking_pb2.UNKNOWN_USER_REJECT,
         unknown_items=ranking_pb2.UNKNOWN_ITEMS_OMIT,
+        rank_by=ranking_pb2.RANK_BY_CHOICE,
+        user_features={"age": "24", "gender": "F"},
+        new_items=[
+            ranking_pb2.NewItem(item_id=141, genres=["Comedy", "Drama"], year=1996),
+            ranking_pb2.NewItem(item_id=204),
+        ],
     )
     set_fields = {descriptor.name for descriptor, _ in request.ListFields()}
     assert set_fields == {field.name for field in ranking_pb2.RankRequest.DESCRIPTOR.fields}, "a field is not tested"
@@ -49,7 +59,9 @@ def test_every_field_of_a_query_goes_out() -> None:
 
 def test_defaults_take_no_bytes() -> None:
     assert to_request(RankQuery(0, [1])) == ranking_pb2.RankRequest(candidate_ids=[1])
-    assert to_request(RankQuery(0, top_k=1, history={})) == ranking_pb2.RankRequest(top_k=1)
+    nothing_known = RankQuery(0, top_k=1, history={}, user_features={}, new_items=[])
+    assert to_request(nothing_known) == ranking_pb2.RankRequest(top_k=1)
+    assert to_request(RankQuery(0, [1], rank_by="rating")).rank_by == ranking_pb2.RANK_BY_RATING
     assert to_request(RankQuery(0, [1], unknown_items="reject")).unknown_items == ranking_pb2.UNKNOWN_ITEMS_REJECT
 
 
@@ -71,6 +83,7 @@ def test_models_are_selected_by_name_version_or_alias() -> None:
         ({"candidates": [1], "exclude": ["2"]}, "exclude"),
         ({"candidates": [1], "history": {"5": 4.0}}, "history"),
         ({"candidates": [1], "history": {5: "good"}}, "history"),
+        ({"candidates": [1], "history": {5: None}}, "history"),
     ],
 )
 def test_a_bad_id_is_refused_with_the_argument_it_is_in(options: dict[str, Any], name: str) -> None:
@@ -118,6 +131,39 @@ def test_every_field_of_a_response_comes_in(
     assert (ranking.user_known, ranking.model_name, ranking.model_version) == (known, name, version)
 
 
+@pytest.mark.parametrize("choices", [[], [0.0, -1.5]])
+def test_what_the_user_and_items_were_scored_by_comes_in(choices: list[float]) -> None:
+    response = ranking_pb2.RankResponse(
+        item_ids=[7, 8],
+        scores=[3.5, 3.0],
+        unknown_item_ids=[7, 8, 9],
+        described_item_ids=[7, 9],
+        choice_scores=choices,
+        user_basis=ranking_pb2.USER_BASIS_HISTORY,
+    )
+    ranking = to_ranking(response, titles=False)
+    assert list(ranking) == [(7, 3.5), (8, 3.0)], "the score is the rating, whatever it was ranked by"
+    assert ranking.choice_scores == (tuple(choices) or None)
+    assert (ranking.unknown_item_ids, ranking.described_item_ids) == ((7, 8, 9), (7, 9))
+    assert (ranking.user_known, ranking.user_basis) == (False, "history")
+
+
+def test_every_user_basis_has_a_name() -> None:
+    bases = [number for number in ranking_pb2.UserBasis.values() if number != ranking_pb2.USER_BASIS_UNSPECIFIED]
+    names = [to_ranking(ranking_pb2.RankResponse(user_basis=number), titles=False).user_basis for number in bases]
+    assert names == list(get_args(UserBasis))
+
+
+@pytest.mark.parametrize("number", [0, 99])
+def test_a_basis_that_is_not_known_follows_from_the_user(number: int) -> None:
+    """0 is what an older server sends, 99 what a newer one might."""
+    basis = b"" if number == 0 else bytes([10 << 3, number])
+    known = ranking_pb2.RankResponse.FromString(b"\x20\x01" + basis)
+    assert known.user_known
+    assert to_ranking(known, titles=False).user_basis == "known"
+    assert to_ranking(ranking_pb2.RankResponse.FromString(basis), titles=False).user_basis == "average"
+
+
 def test_titles_are_none_only_where_they_were_not_asked_for() -> None:
     nothing_left = ranking_pb2.RankResponse()
     assert to_ranking(nothing_left, titles=True).titles == ()
@@ -161,6 +207,7 @@ def full_model() -> models_pb2.Model:
         rating_min=1.0,
         rating_max=5.0,
         library_versions={"keras": "3.15.1"},
+        abilities=models_pb2.Abilities(history=True, user_features=["age", "gender"], new_items=True, choice=True),
     )
     model.create_time.FromDatetime(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     return model
@@ -176,6 +223,7 @@ def test_every_field_of_a_model_comes_in() -> None:
     assert (info.user_count, info.item_count, info.rating_min, info.rating_max) == (943, 1682, 1.0, 5.0)
     assert info.metrics == {"test_rmse": 0.9375, "train_rmse": 0.875}
     assert info.library_versions == {"keras": "3.15.1"}
+    assert info.abilities == Abilities(history=True, user_features=("age", "gender"), new_items=True, choice=True)
     set_fields = {descriptor.name for descriptor, _ in model.ListFields()}
     assert set_fields == {field.name for field in models_pb2.Model.DESCRIPTOR.fields}, "a field is not tested"
 
@@ -184,7 +232,7 @@ def test_a_failed_model_has_little_to_say() -> None:
     failed = models_pb2.Model(name="m", version=1, state=models_pb2.MODEL_STATE_FAILED, state_message="truncated")
     info = to_model_info(failed)
     assert (info.state, info.state_message) == ("failed", "truncated")
-    assert (info.created, info.dataset, dict(info.metrics)) == (None, None, {})
+    assert (info.created, info.dataset, dict(info.metrics), info.abilities) == (None, None, {}, Abilities())
 
 
 def test_a_state_of_a_newer_server_is_unknown() -> None:

@@ -1,8 +1,9 @@
+import dataclasses
 from typing import Any
 
 import pytest
 
-from rankserve_client import RankQuery
+from rankserve_client import NewItem, RankQuery
 
 
 class Array:
@@ -40,6 +41,42 @@ def test_a_query_is_a_value() -> None:
         query.user_id = 7  # type: ignore[misc]
 
 
+def test_what_is_known_of_users_and_items_is_copied() -> None:
+    features, genres = {"gender": "F", "age": "24"}, ["Comedy"]
+    new_items = [NewItem(7, genres, 1996)]
+    query = RankQuery(42, [7], user_features=features, new_items=new_items)
+    features["age"] = "25"
+    genres.append("Drama")
+    new_items.clear()
+    same = RankQuery(
+        42, [7], user_features=[("age", "24"), ("gender", "F")], new_items=(NewItem(7, ("Comedy",), 1996),)
+    )
+    assert query == same
+    assert hash(query) == hash(same)
+    assert dataclasses.replace(query, top_k=1).new_items == query.new_items
+    with pytest.raises(AttributeError):
+        NewItem(7).year = 1996  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("7",), TypeError, "`item_id` = '7'"),
+        ((2**63,), ValueError, "`item_id` = 9223372036854775808"),
+        ((7, "Comedy"), TypeError, "`genres` = 'Comedy'"),
+        ((7, ["Comedy", None]), TypeError, "`genres` = ['Comedy', None]"),
+        ((7, 5), TypeError, "`genres` = 5"),
+        ((7, (), "1996"), TypeError, "`year` = '1996'"),
+        ((7, (), 0), ValueError, "`year` = 0"),
+        ((7, (), 2**31), ValueError, "`year` = 2147483648"),
+    ],
+)
+def test_a_bad_new_item_is_named_with_its_value(arguments: tuple[Any, ...], error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        NewItem(*arguments)
+    assert words in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
@@ -68,6 +105,15 @@ def test_a_query_is_a_value() -> None:
         ({"order": "best"}, ValueError, "`order` = 'best'"),
         ({"unknown_user": "omit"}, ValueError, "`unknown_user` = 'omit'"),
         ({"unknown_items": "drop"}, ValueError, "`unknown_items` = 'drop'"),
+        ({"rank_by": "likes"}, ValueError, "`rank_by` = 'likes'"),
+        ({"rank_by": None}, ValueError, "`rank_by` = None"),
+        ({"user_features": "age"}, TypeError, "`user_features` must hold pairs"),
+        ({"user_features": 24}, TypeError, "`user_features` = 24"),
+        ({"user_features": {"age": 24}}, TypeError, "`user_features` must hold strings only. Received: ('age', 24)"),
+        ({"user_features": [("age", "24"), ("age", "25")]}, ValueError, "'age' again"),
+        ({"new_items": 7}, TypeError, "`new_items` = 7"),
+        ({"new_items": [7]}, TypeError, "`new_items` must hold `NewItem`s only. Received: 7"),
+        ({"new_items": None}, TypeError, "`new_items` = None"),
     ],
 )
 def test_a_bad_argument_is_named_with_its_value(options: dict[str, Any], error: type[Exception], words: str) -> None:

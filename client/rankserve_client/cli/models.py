@@ -1,12 +1,13 @@
 """`rankserve models`."""
 
+import dataclasses
 from typing import Any
 
 import click
 
 from rankserve_client.cli import output
 from rankserve_client.cli.connection import connect, server_options
-from rankserve_client.model_info import ModelInfo
+from rankserve_client.model_info import Abilities, ModelInfo
 
 _EPILOG = """\b
 Examples:
@@ -17,7 +18,8 @@ Examples:
 --json prints one object: {models: [...]}, by name, newest version first, each with
   name, version, state (loading, ready, failed), state_message, is_default, aliases,
   created (ISO 8601, UTC), preset, dataset {name, fingerprint, rating_count},
-  user_count, item_count, rating_min, rating_max, metrics, library_versions"""
+  user_count, item_count, rating_min, rating_max, metrics, library_versions,
+  abilities {history, user_features, new_items, choice}: what it can use of a request"""
 
 _STATE_STYLES = {"ready": "green", "loading": "yellow", "failed": "red"}
 
@@ -56,6 +58,7 @@ def to_json(info: ModelInfo) -> dict[str, Any]:
         "rating_max": output.shortest(info.rating_max),
         "metrics": dict(info.metrics),
         "library_versions": dict(info.library_versions),
+        "abilities": dataclasses.asdict(info.abilities),
     }
 
 
@@ -65,7 +68,7 @@ def _print_table(infos: list[ModelInfo]) -> None:
         console.print("the server has no models; publish one with: rankserve train")
         return
     table = output.table(
-        *("name", "version", "state", "default", "users", "items", "metrics", "trained", "dataset"),
+        *("name", "version", "state", "default", "users", "items", "metrics", "abilities", "trained", "dataset"),
         numeric=("version", "users", "items"),
     )
     for info in infos:
@@ -77,6 +80,7 @@ def _print_table(infos: list[ModelInfo]) -> None:
             f"{info.user_count:,}",
             f"{info.item_count:,}",
             output.several([f"{name} {value:.4g}" for name, value in info.metrics.items()], console),
+            output.several(_abilities(info.abilities), console),
             f"{info.created:%Y-%m-%d %H:%M} UTC" if info.created else "",
             output.cell(info.dataset.name if info.dataset else ""),
         )
@@ -85,3 +89,14 @@ def _print_table(infos: list[ModelInfo]) -> None:
         if info.state_message:
             note = f"{info.name} version {info.version} is {info.state}: {info.state_message}"
             console.print(output.cell(note, style=_STATE_STYLES.get(info.state, "")), soft_wrap=True)
+
+
+def _abilities(abilities: Abilities) -> list[str]:
+    """What the model can do beyond the user and the candidates of a request, in a few words."""
+    can = {
+        "history": abilities.history,
+        f"features ({', '.join(abilities.user_features)})": abilities.user_features,
+        "new items": abilities.new_items,
+        "choice": abilities.choice,
+    }
+    return [text for text, able in can.items() if able]

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rankserve.v1 import ranking_pb2 as rankserve_dot_v1_dot_ranking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rankserve/v1/models.proto\x12\x0crankserve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arankserve/v1/ranking.proto\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\"=\n\x0fGetModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.rankserve.v1.ModelSelector\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.rankserve.v1.Model\"\xa3\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.rankserve.v1.ModelState\x12\x15\n\rstate_message\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06preset\x18\x08 \x01(\t\x12&\n\x07\x64\x61taset\x18\t \x01(\x0b\x32\x15.rankserve.v1.Dataset\x12\x31\n\x07metrics\x18\n \x03(\x0b\x32 .rankserve.v1.Model.MetricsEntry\x12\x12\n\nuser_count\x18\x0b \x01(\x03\x12\x12\n\nitem_count\x18\x0c \x01(\x03\x12\x12\n\nrating_min\x18\r \x01(\x02\x12\x12\n\nrating_max\x18\x0e \x01(\x02\x12\x42\n\x10library_versions\x18\x0f \x03(\x0b\x32(.rankserve.v1.Model.LibraryVersionsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x14\n\x0crating_count\x18\x03 \x01(\x03*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.rankserve.v1.ListModelsRequest\x1a .rankserve.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.rankserve.v1.GetModelRequest\x1a\x1e.rankserve.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rankserve/v1/models.proto\x12\x0crankserve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arankserve/v1/ranking.proto\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\"=\n\x0fGetModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.rankserve.v1.ModelSelector\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.rankserve.v1.Model\"\xcf\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.rankserve.v1.ModelState\x12\x15\n\rstate_message\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06preset\x18\x08 \x01(\t\x12&\n\x07\x64\x61taset\x18\t \x01(\x0b\x32\x15.rankserve.v1.Dataset\x12\x31\n\x07metrics\x18\n \x03(\x0b\x32 .rankserve.v1.Model.MetricsEntry\x12\x12\n\nuser_count\x18\x0b \x01(\x03\x12\x12\n\nitem_count\x18\x0c \x01(\x03\x12\x12\n\nrating_min\x18\r \x01(\x02\x12\x12\n\nrating_max\x18\x0e \x01(\x02\x12\x42\n\x10library_versions\x18\x0f \x03(\x0b\x32(.rankserve.v1.Model.LibraryVersionsEntry\x12*\n\tabilities\x18\x10 \x01(\x0b\x32\x17.rankserve.v1.Abilities\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"V\n\tAbilities\x12\x0f\n\x07history\x18\x01 \x01(\x08\x12\x15\n\ruser_features\x18\x02 \x03(\t\x12\x11\n\tnew_items\x18\x03 \x01(\x08\x12\x0e\n\x06\x63hoice\x18\x04 \x01(\x08\"B\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x14\n\x0crating_count\x18\x03 \x01(\x03*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x32\xaa\x01\n\x0cModelService\x12O\n\nListModels\x12\x1f.rankserve.v1.ListModelsRequest\x1a .rankserve.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.rankserve.v1.GetModelRequest\x1a\x1e.rankserve.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_MODEL_LIBRARYVERSIONSENTRY']._loaded_options = None
   _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=921
-  _globals['_MODELSTATE']._serialized_end=1034
+  _globals['_MODELSTATE']._serialized_start=1053
+  _globals['_MODELSTATE']._serialized_end=1166
   _globals['_LISTMODELSREQUEST']._serialized_start=104
   _globals['_LISTMODELSREQUEST']._serialized_end=123
   _globals['_LISTMODELSRESPONSE']._serialized_start=125
@@ -48,13 +48,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_start=247
   _globals['_GETMODELRESPONSE']._serialized_end=301
   _globals['_MODEL']._serialized_start=304
-  _globals['_MODEL']._serialized_end=851
-  _globals['_MODEL_METRICSENTRY']._serialized_start=749
-  _globals['_MODEL_METRICSENTRY']._serialized_end=795
-  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_start=797
-  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_end=851
-  _globals['_DATASET']._serialized_start=853
-  _globals['_DATASET']._serialized_end=919
-  _globals['_MODELSERVICE']._serialized_start=1037
-  _globals['_MODELSERVICE']._serialized_end=1207
+  _globals['_MODEL']._serialized_end=895
+  _globals['_MODEL_METRICSENTRY']._serialized_start=793
+  _globals['_MODEL_METRICSENTRY']._serialized_end=839
+  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_start=841
+  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_end=895
+  _globals['_ABILITIES']._serialized_start=897
+  _globals['_ABILITIES']._serialized_end=983
+  _globals['_DATASET']._serialized_start=985
+  _globals['_DATASET']._serialized_end=1051
+  _globals['_MODELSERVICE']._serialized_start=1169
+  _globals['_MODELSERVICE']._serialized_end=1339
 # @@protoc_insertion_point(module_scope)

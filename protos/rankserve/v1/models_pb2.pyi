@@ -199,6 +199,7 @@ class Model(_message.Message):
     RATING_MIN_FIELD_NUMBER: _builtins.int
     RATING_MAX_FIELD_NUMBER: _builtins.int
     LIBRARY_VERSIONS_FIELD_NUMBER: _builtins.int
+    ABILITIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model's name."""
     version: _builtins.int
@@ -239,6 +240,12 @@ class Model(_message.Message):
     def library_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The versions of the libraries that trained it, by name."""
 
+    @_builtins.property
+    def abilities(self) -> Global___Abilities:
+        """What it can use of a request beyond the user and the candidates. Unset where the server cannot tell; then, and by
+        default, nothing.
+        """
+
     def __init__(
         self,
         *,
@@ -257,14 +264,51 @@ class Model(_message.Message):
         rating_min: _builtins.float = ...,
         rating_max: _builtins.float = ...,
         library_versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        abilities: Global___Abilities | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dataset", b"dataset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "create_time", b"create_time", "dataset", b"dataset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "dataset", b"dataset", "is_default", b"is_default", "item_count", b"item_count", "library_versions", b"library_versions", "metrics", b"metrics", "name", b"name", "preset", b"preset", "rating_max", b"rating_max", "rating_min", b"rating_min", "state", b"state", "state_message", b"state_message", "user_count", b"user_count", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abilities", b"abilities", "aliases", b"aliases", "create_time", b"create_time", "dataset", b"dataset", "is_default", b"is_default", "item_count", b"item_count", "library_versions", b"library_versions", "metrics", b"metrics", "name", b"name", "preset", b"preset", "rating_max", b"rating_max", "rating_min", b"rating_min", "state", b"state", "state_message", b"state_message", "user_count", b"user_count", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Abilities(_message.Message):
+    """What a model can use of a request beyond the user and the candidates. Asking for more fails with UNIMPLEMENTED."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HISTORY_FIELD_NUMBER: _builtins.int
+    USER_FEATURES_FIELD_NUMBER: _builtins.int
+    NEW_ITEMS_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
+    history: _builtins.bool
+    """Whether it uses `history`."""
+    new_items: _builtins.bool
+    """Whether it uses `new_items`."""
+    choice: _builtins.bool
+    """Whether it can rank by choice."""
+    @_builtins.property
+    def user_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names that it takes in `user_features`, in alphabetical order; empty where it uses none."""
+
+    def __init__(
+        self,
+        *,
+        history: _builtins.bool = ...,
+        user_features: _abc.Iterable[_builtins.str] | None = ...,
+        new_items: _builtins.bool = ...,
+        choice: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "history", b"history", "new_items", b"new_items", "user_features", b"user_features"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Abilities: _TypeAlias = Abilities  # noqa: Y015
 
 @_typing.final
 class Dataset(_message.Message):

@@ -25,33 +25,43 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arankserve/v1/ranking.proto\x12\x0crankserve.v1\x1a\x19google/protobuf/any.proto\"\xe3\x02\n\x0bRankRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x15\n\rcandidate_ids\x18\x02 \x03(\x03\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12*\n\x05model\x18\x04 \x01(\x0b\x32\x1b.rankserve.v1.ModelSelector\x12&\n\x07history\x18\x05 \x01(\x0b\x32\x15.rankserve.v1.History\x12\x14\n\x0c\x65xclude_seen\x18\x06 \x01(\x08\x12\x13\n\x0b\x65xclude_ids\x18\x07 \x03(\x03\x12\"\n\x05order\x18\x08 \x01(\x0e\x32\x13.rankserve.v1.Order\x12\x16\n\x0einclude_titles\x18\t \x01(\x08\x12/\n\x0cunknown_user\x18\n \x01(\x0e\x32\x19.rankserve.v1.UnknownUser\x12\x31\n\runknown_items\x18\x0b \x01(\x0e\x32\x1a.rankserve.v1.UnknownItems\"\xc4\x01\n\x0cRankResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\x03\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x18\n\x10unknown_item_ids\x18\x03 \x03(\x03\x12\x12\n\nuser_known\x18\x04 \x01(\x08\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\x03\x12\x0e\n\x06titles\x18\x07 \x03(\t\x12)\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x1a.rankserve.v1.RequestError\"?\n\x10\x42\x61tchRankRequest\x12+\n\x08requests\x18\x01 \x03(\x0b\x32\x19.rankserve.v1.RankRequest\"B\n\x11\x42\x61tchRankResponse\x12-\n\tresponses\x18\x01 \x03(\x0b\x32\x1a.rankserve.v1.RankResponse\"K\n\rModelSelector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x08\n\x06\x63hoice\",\n\x07History\x12\x10\n\x08item_ids\x18\x01 \x03(\x03\x12\x0f\n\x07ratings\x18\x02 \x03(\x02\"T\n\x0cRequestError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any*E\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x12\n\x0eORDER_BY_SCORE\x10\x01\x12\x11\n\rORDER_AS_SENT\x10\x02*\\\n\x0bUnknownUser\x12\x1c\n\x18UNKNOWN_USER_UNSPECIFIED\x10\x00\x12\x16\n\x12UNKNOWN_USER_SCORE\x10\x01\x12\x17\n\x13UNKNOWN_USER_REJECT\x10\x02*x\n\x0cUnknownItems\x12\x1d\n\x19UNKNOWN_ITEMS_UNSPECIFIED\x10\x00\x12\x17\n\x13UNKNOWN_ITEMS_SCORE\x10\x01\x12\x16\n\x12UNKNOWN_ITEMS_OMIT\x10\x02\x12\x18\n\x14UNKNOWN_ITEMS_REJECT\x10\x03\x32\xe6\x01\n\x0eRankingService\x12=\n\x04Rank\x12\x19.rankserve.v1.RankRequest\x1a\x1a.rankserve.v1.RankResponse\x12L\n\tBatchRank\x12\x1e.rankserve.v1.BatchRankRequest\x1a\x1f.rankserve.v1.BatchRankResponse\x12G\n\nRankStream\x12\x19.rankserve.v1.RankRequest\x1a\x1a.rankserve.v1.RankResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arankserve/v1/ranking.proto\x12\x0crankserve.v1\x1a\x19google/protobuf/any.proto\"\xad\x04\n\x0bRankRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x15\n\rcandidate_ids\x18\x02 \x03(\x03\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12*\n\x05model\x18\x04 \x01(\x0b\x32\x1b.rankserve.v1.ModelSelector\x12&\n\x07history\x18\x05 \x01(\x0b\x32\x15.rankserve.v1.History\x12\x14\n\x0c\x65xclude_seen\x18\x06 \x01(\x08\x12\x13\n\x0b\x65xclude_ids\x18\x07 \x03(\x03\x12\"\n\x05order\x18\x08 \x01(\x0e\x32\x13.rankserve.v1.Order\x12\x16\n\x0einclude_titles\x18\t \x01(\x08\x12/\n\x0cunknown_user\x18\n \x01(\x0e\x32\x19.rankserve.v1.UnknownUser\x12\x31\n\runknown_items\x18\x0b \x01(\x0e\x32\x1a.rankserve.v1.UnknownItems\x12%\n\x07rank_by\x18\x0c \x01(\x0e\x32\x14.rankserve.v1.RankBy\x12\x42\n\ruser_features\x18\r \x03(\x0b\x32+.rankserve.v1.RankRequest.UserFeaturesEntry\x12(\n\tnew_items\x18\x0e \x03(\x0b\x32\x15.rankserve.v1.NewItem\x1a\x33\n\x11UserFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa4\x02\n\x0cRankResponse\x12\x10\n\x08item_ids\x18\x01 \x03(\x03\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x18\n\x10unknown_item_ids\x18\x03 \x03(\x03\x12\x12\n\nuser_known\x18\x04 \x01(\x08\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\x03\x12\x0e\n\x06titles\x18\x07 \x03(\t\x12)\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x1a.rankserve.v1.RequestError\x12\x15\n\rchoice_scores\x18\t \x03(\x02\x12+\n\nuser_basis\x18\n \x01(\x0e\x32\x17.rankserve.v1.UserBasis\x12\x1a\n\x12\x64\x65scribed_item_ids\x18\x0b \x03(\x03\"?\n\x10\x42\x61tchRankRequest\x12+\n\x08requests\x18\x01 \x03(\x0b\x32\x19.rankserve.v1.RankRequest\"B\n\x11\x42\x61tchRankResponse\x12-\n\tresponses\x18\x01 \x03(\x0b\x32\x1a.rankserve.v1.RankResponse\"K\n\rModelSelector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\x0f\n\x05\x61lias\x18\x03 \x01(\tH\x00\x42\x08\n\x06\x63hoice\",\n\x07History\x12\x10\n\x08item_ids\x18\x01 \x03(\x03\x12\x0f\n\x07ratings\x18\x02 \x03(\x02\"8\n\x07NewItem\x12\x0f\n\x07item_id\x18\x01 \x01(\x03\x12\x0e\n\x06genres\x18\x02 \x03(\t\x12\x0c\n\x04year\x18\x03 \x01(\x05\"T\n\x0cRequestError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any*I\n\x06RankBy\x12\x17\n\x13RANK_BY_UNSPECIFIED\x10\x00\x12\x12\n\x0eRANK_BY_RATING\x10\x01\x12\x12\n\x0eRANK_BY_CHOICE\x10\x02*\xcd\x01\n\tUserBasis\x12\x1a\n\x16USER_BASIS_UNSPECIFIED\x10\x00\x12\x14\n\x10USER_BASIS_KNOWN\x10\x01\x12 \n\x1cUSER_BASIS_KNOWN_AND_HISTORY\x10\x02\x12\x16\n\x12USER_BASIS_HISTORY\x10\x03\x12\x17\n\x13USER_BASIS_FEATURES\x10\x04\x12#\n\x1fUSER_BASIS_HISTORY_AND_FEATURES\x10\x05\x12\x16\n\x12USER_BASIS_AVERAGE\x10\x06*E\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x12\n\x0eORDER_BY_SCORE\x10\x01\x12\x11\n\rORDER_AS_SENT\x10\x02*\\\n\x0bUnknownUser\x12\x1c\n\x18UNKNOWN_USER_UNSPECIFIED\x10\x00\x12\x16\n\x12UNKNOWN_USER_SCORE\x10\x01\x12\x17\n\x13UNKNOWN_USER_REJECT\x10\x02*x\n\x0cUnknownItems\x12\x1d\n\x19UNKNOWN_ITEMS_UNSPECIFIED\x10\x00\x12\x17\n\x13UNKNOWN_ITEMS_SCORE\x10\x01\x12\x16\n\x12UNKNOWN_ITEMS_OMIT\x10\x02\x12\x18\n\x14UNKNOWN_ITEMS_REJECT\x10\x03\x32\xe6\x01\n\x0eRankingService\x12=\n\x04Rank\x12\x19.rankserve.v1.RankRequest\x1a\x1a.rankserve.v1.RankResponse\x12L\n\tBatchRank\x12\x1e.rankserve.v1.BatchRankRequest\x1a\x1f.rankserve.v1.BatchRankResponse\x12G\n\nRankStream\x12\x19.rankserve.v1.RankRequest\x1a\x1a.rankserve.v1.RankResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rankserve.v1.ranking_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORDER']._serialized_start=970
-  _globals['_ORDER']._serialized_end=1039
-  _globals['_UNKNOWNUSER']._serialized_start=1041
-  _globals['_UNKNOWNUSER']._serialized_end=1133
-  _globals['_UNKNOWNITEMS']._serialized_start=1135
-  _globals['_UNKNOWNITEMS']._serialized_end=1255
+  _globals['_RANKREQUEST_USERFEATURESENTRY']._loaded_options = None
+  _globals['_RANKREQUEST_USERFEATURESENTRY']._serialized_options = b'8\001'
+  _globals['_RANKBY']._serialized_start=1326
+  _globals['_RANKBY']._serialized_end=1399
+  _globals['_USERBASIS']._serialized_start=1402
+  _globals['_USERBASIS']._serialized_end=1607
+  _globals['_ORDER']._serialized_start=1609
+  _globals['_ORDER']._serialized_end=1678
+  _globals['_UNKNOWNUSER']._serialized_start=1680
+  _globals['_UNKNOWNUSER']._serialized_end=1772
+  _globals['_UNKNOWNITEMS']._serialized_start=1774
+  _globals['_UNKNOWNITEMS']._serialized_end=1894
   _globals['_RANKREQUEST']._serialized_start=72
-  _globals['_RANKREQUEST']._serialized_end=427
-  _globals['_RANKRESPONSE']._serialized_start=430
-  _globals['_RANKRESPONSE']._serialized_end=626
-  _globals['_BATCHRANKREQUEST']._serialized_start=628
-  _globals['_BATCHRANKREQUEST']._serialized_end=691
-  _globals['_BATCHRANKRESPONSE']._serialized_start=693
-  _globals['_BATCHRANKRESPONSE']._serialized_end=759
-  _globals['_MODELSELECTOR']._serialized_start=761
-  _globals['_MODELSELECTOR']._serialized_end=836
-  _globals['_HISTORY']._serialized_start=838
-  _globals['_HISTORY']._serialized_end=882
-  _globals['_REQUESTERROR']._serialized_start=884
-  _globals['_REQUESTERROR']._serialized_end=968
-  _globals['_RANKINGSERVICE']._serialized_start=1258
-  _globals['_RANKINGSERVICE']._serialized_end=1488
+  _globals['_RANKREQUEST']._serialized_end=629
+  _globals['_RANKREQUEST_USERFEATURESENTRY']._serialized_start=578
+  _globals['_RANKREQUEST_USERFEATURESENTRY']._serialized_end=629
+  _globals['_RANKRESPONSE']._serialized_start=632
+  _globals['_RANKRESPONSE']._serialized_end=924
+  _globals['_BATCHRANKREQUEST']._serialized_start=926
+  _globals['_BATCHRANKREQUEST']._serialized_end=989
+  _globals['_BATCHRANKRESPONSE']._serialized_start=991
+  _globals['_BATCHRANKRESPONSE']._serialized_end=1057
+  _globals['_MODELSELECTOR']._serialized_start=1059
+  _globals['_MODELSELECTOR']._serialized_end=1134
+  _globals['_HISTORY']._serialized_start=1136
+  _globals['_HISTORY']._serialized_end=1180
+  _globals['_NEWITEM']._serialized_start=1182
+  _globals['_NEWITEM']._serialized_end=1238
+  _globals['_REQUESTERROR']._serialized_start=1240
+  _globals['_REQUESTERROR']._serialized_end=1324
+  _globals['_RANKINGSERVICE']._serialized_start=1897
+  _globals['_RANKINGSERVICE']._serialized_end=2127
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,86 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _RankBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RankByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RankBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RANK_BY_UNSPECIFIED: _RankBy.ValueType  # 0
+    """By predicted rating where candidates are given; for the whole catalogue by the likelihood of being chosen where the
+    model has that output, else by predicted rating.
+    """
+    RANK_BY_RATING: _RankBy.ValueType  # 1
+    """By predicted rating: what the user would like once it was chosen."""
+    RANK_BY_CHOICE: _RankBy.ValueType  # 2
+    """By the likelihood of being chosen: what the user is going to watch, read or buy. Fails with UNIMPLEMENTED where the
+    model has no such output.
+    """
+
+class RankBy(_RankBy, metaclass=_RankByEnumTypeWrapper):
+    """What a response's items are ranked by."""
+
+RANK_BY_UNSPECIFIED: RankBy.ValueType  # 0
+"""By predicted rating where candidates are given; for the whole catalogue by the likelihood of being chosen where the
+model has that output, else by predicted rating.
+"""
+RANK_BY_RATING: RankBy.ValueType  # 1
+"""By predicted rating: what the user would like once it was chosen."""
+RANK_BY_CHOICE: RankBy.ValueType  # 2
+"""By the likelihood of being chosen: what the user is going to watch, read or buy. Fails with UNIMPLEMENTED where the
+model has no such output.
+"""
+Global___RankBy: _TypeAlias = RankBy  # noqa: Y015
+
+class _UserBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UserBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    USER_BASIS_UNSPECIFIED: _UserBasis.ValueType  # 0
+    """Only in refused responses."""
+    USER_BASIS_KNOWN: _UserBasis.ValueType  # 1
+    """The model knows the user."""
+    USER_BASIS_KNOWN_AND_HISTORY: _UserBasis.ValueType  # 2
+    """The model knows the user; `history` counted as well. A history whose items are all unknown to the model counts as
+    none, here and below.
+    """
+    USER_BASIS_HISTORY: _UserBasis.ValueType  # 3
+    """An unknown user with a `history`."""
+    USER_BASIS_FEATURES: _UserBasis.ValueType  # 4
+    """An unknown user with `user_features`. Features of which no value was seen in training count as none, here and
+    below.
+    """
+    USER_BASIS_HISTORY_AND_FEATURES: _UserBasis.ValueType  # 5
+    """An unknown user with both."""
+    USER_BASIS_AVERAGE: _UserBasis.ValueType  # 6
+    """Nothing is known of the user: scored as the average user."""
+
+class UserBasis(_UserBasis, metaclass=_UserBasisEnumTypeWrapper):
+    """What a user was scored by."""
+
+USER_BASIS_UNSPECIFIED: UserBasis.ValueType  # 0
+"""Only in refused responses."""
+USER_BASIS_KNOWN: UserBasis.ValueType  # 1
+"""The model knows the user."""
+USER_BASIS_KNOWN_AND_HISTORY: UserBasis.ValueType  # 2
+"""The model knows the user; `history` counted as well. A history whose items are all unknown to the model counts as
+none, here and below.
+"""
+USER_BASIS_HISTORY: UserBasis.ValueType  # 3
+"""An unknown user with a `history`."""
+USER_BASIS_FEATURES: UserBasis.ValueType  # 4
+"""An unknown user with `user_features`. Features of which no value was seen in training count as none, here and
+below.
+"""
+USER_BASIS_HISTORY_AND_FEATURES: UserBasis.ValueType  # 5
+"""An unknown user with both."""
+USER_BASIS_AVERAGE: UserBasis.ValueType  # 6
+"""Nothing is known of the user: scored as the average user."""
+Global___UserBasis: _TypeAlias = UserBasis  # noqa: Y015
+
 class _Order:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -27,9 +107,9 @@ class _Order:
 class _OrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Order.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ORDER_UNSPECIFIED: _Order.ValueType  # 0
-    """By score."""
+    """Best first."""
     ORDER_BY_SCORE: _Order.ValueType  # 1
-    """Best score first."""
+    """Best first: by `choice_scores` where ranked by choice, else by `scores`."""
     ORDER_AS_SENT: _Order.ValueType  # 2
     """In the order of the request (ascending id for the whole catalogue). With `top_k`, the best k in that order."""
 
@@ -37,9 +117,9 @@ class Order(_Order, metaclass=_OrderEnumTypeWrapper):
     """The order of a response's items."""
 
 ORDER_UNSPECIFIED: Order.ValueType  # 0
-"""By score."""
+"""Best first."""
 ORDER_BY_SCORE: Order.ValueType  # 1
-"""Best score first."""
+"""Best first: by `choice_scores` where ranked by choice, else by `scores`."""
 ORDER_AS_SENT: Order.ValueType  # 2
 """In the order of the request (ascending id for the whole catalogue). With `top_k`, the best k in that order."""
 Global___Order: _TypeAlias = Order  # noqa: Y015
@@ -53,7 +133,7 @@ class _UnknownUserEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UnknownUs
     UNKNOWN_USER_UNSPECIFIED: _UnknownUser.ValueType  # 0
     """Score as a new user."""
     UNKNOWN_USER_SCORE: _UnknownUser.ValueType  # 1
-    """Score as a new user and say so in `user_known`."""
+    """Score as a new user and say so in `user_known` and `user_basis`."""
     UNKNOWN_USER_REJECT: _UnknownUser.ValueType  # 2
     """Refuse the request with INVALID_ARGUMENT."""
 
@@ -63,7 +143,7 @@ class UnknownUser(_UnknownUser, metaclass=_UnknownUserEnumTypeWrapper):
 UNKNOWN_USER_UNSPECIFIED: UnknownUser.ValueType  # 0
 """Score as a new user."""
 UNKNOWN_USER_SCORE: UnknownUser.ValueType  # 1
-"""Score as a new user and say so in `user_known`."""
+"""Score as a new user and say so in `user_known` and `user_basis`."""
 UNKNOWN_USER_REJECT: UnknownUser.ValueType  # 2
 """Refuse the request with INVALID_ARGUMENT."""
 Global___UnknownUser: _TypeAlias = UnknownUser  # noqa: Y015
@@ -102,6 +182,26 @@ class RankRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class UserFeaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     USER_ID_FIELD_NUMBER: _builtins.int
     CANDIDATE_IDS_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
@@ -113,24 +213,35 @@ class RankRequest(_message.Message):
     INCLUDE_TITLES_FIELD_NUMBER: _builtins.int
     UNKNOWN_USER_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEMS_FIELD_NUMBER: _builtins.int
+    RANK_BY_FIELD_NUMBER: _builtins.int
+    USER_FEATURES_FIELD_NUMBER: _builtins.int
+    NEW_ITEMS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
-    """The user to rank for. Any value: an id that the model has not seen is scored as a new user and reported in
-    `user_known`; see `unknown_user`.
+    """The user to rank for. Any value: an id that the model has not seen is scored as a new user, by `history` and
+    `user_features` where they are given, and reported in `user_known` and `user_basis`; see `unknown_user`.
     """
     top_k: _builtins.int
-    """How many of the best items to return, 0 or more. 0, the default, means all of them. More than there are is not
-    an error. Required (1 or more) where `candidate_ids` is empty; at most the server's limit.
+    """How many of the best items (see `rank_by`) to return, 0 or more. 0, the default, means all of them. More than there
+    are is not an error. Required (1 or more) where `candidate_ids` is empty; at most the server's limit.
     """
     exclude_seen: _builtins.bool
-    """Leaves out the items that this user had rated when the model was trained. An unknown user has none."""
+    """Leaves out the items that this user had rated when the model was trained and those of `history`. An unknown user
+    has only the latter.
+    """
     order: Global___Order.ValueType
-    """The order of the answer. Default: by score."""
+    """The order of the answer. Default: best first, see `rank_by`."""
     include_titles: _builtins.bool
     """Whether to return the titles of the items. Default: no."""
     unknown_user: Global___UnknownUser.ValueType
-    """What to do where `user_id` is unknown to the model. Default: score it as a new user."""
+    """What to do where `user_id` is unknown to the model, whatever else the request says of the user. Default: score it
+    as a new user.
+    """
     unknown_items: Global___UnknownItems.ValueType
-    """What to do with candidates that are unknown to the model. Default: score them as new items."""
+    """What to do with candidates that are unknown to the model, those that `new_items` describes included. Default: score
+    them as new items.
+    """
+    rank_by: Global___RankBy.ValueType
+    """What makes an item better than another. Default: see RANK_BY_UNSPECIFIED."""
     @_builtins.property
     def candidate_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The items to order, at most the server's limit (10,000 unless set otherwise). Repeated ids are kept as sent.
@@ -143,14 +254,31 @@ class RankRequest(_message.Message):
 
     @_builtins.property
     def history(self) -> Global___History:
-        """Ratings of this user that the model was not trained on: those of a new user, or fresher ones. Fails with
-        UNIMPLEMENTED where the model cannot use them.
+        """Ratings of this user that the model was not trained on: those of a new user, or fresher ones. For a known user they
+        count beside those that the model was trained on. Unset or empty: none. Fails with UNIMPLEMENTED where the model
+        cannot use them.
         """
 
     @_builtins.property
     def exclude_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Items to leave out, at most as many as the server's limit of candidates. Ids that are not among the candidates
         have no effect.
+        """
+
+    @_builtins.property
+    def user_features(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What is known of the user, by the name of the feature, such as age "24", gender "F", occupation "artist" or
+        zip_code "94043". Used where the user is unknown to the model; ignored for a known user, whose own features were
+        used in training. A value that was not seen in training counts as not given. Default: none. Fails with
+        INVALID_ARGUMENT for a name that the model does not use, and says which it uses; with UNIMPLEMENTED where it uses
+        none.
+        """
+
+    @_builtins.property
+    def new_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewItem]:
+        """What is known of candidates that are unknown to the model, at most as many as the server's limit of candidates.
+        Entries for known items, or for items that are not candidates, have no effect. Default: none. Fails with
+        INVALID_ARGUMENT where an item has more than one entry; with UNIMPLEMENTED where the model cannot use them.
         """
 
     def __init__(
@@ -167,10 +295,13 @@ class RankRequest(_message.Message):
         include_titles: _builtins.bool = ...,
         unknown_user: Global___UnknownUser.ValueType = ...,
         unknown_items: Global___UnknownItems.ValueType = ...,
+        rank_by: Global___RankBy.ValueType = ...,
+        user_features: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        new_items: _abc.Iterable[Global___NewItem] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_ids", b"candidate_ids", "exclude_ids", b"exclude_ids", "exclude_seen", b"exclude_seen", "history", b"history", "include_titles", b"include_titles", "model", b"model", "order", b"order", "top_k", b"top_k", "unknown_items", b"unknown_items", "unknown_user", b"unknown_user", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_ids", b"candidate_ids", "exclude_ids", b"exclude_ids", "exclude_seen", b"exclude_seen", "history", b"history", "include_titles", b"include_titles", "model", b"model", "new_items", b"new_items", "order", b"order", "rank_by", b"rank_by", "top_k", b"top_k", "unknown_items", b"unknown_items", "unknown_user", b"unknown_user", "user_features", b"user_features", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -178,7 +309,9 @@ Global___RankRequest: _TypeAlias = RankRequest  # noqa: Y015
 
 @_typing.final
 class RankResponse(_message.Message):
-    """The ranked items as aligned columns: `item_ids[i]` has `scores[i]` and, if asked for, `titles[i]`."""
+    """The ranked items as aligned columns: `item_ids[i]` has `scores[i]`, where ranked by choice `choice_scores[i]` and, if
+    asked for, `titles[i]`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -190,22 +323,31 @@ class RankResponse(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     TITLES_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    CHOICE_SCORES_FIELD_NUMBER: _builtins.int
+    USER_BASIS_FIELD_NUMBER: _builtins.int
+    DESCRIBED_ITEM_IDS_FIELD_NUMBER: _builtins.int
     user_known: _builtins.bool
-    """Whether the model knows the user. False: scored as a new user."""
+    """Whether the model knows the user. False: scored as a new user; `user_basis` says by what."""
     model_name: _builtins.str
     """The model that answered."""
     model_version: _builtins.int
     """The version of the model that answered, 1 or more."""
+    user_basis: Global___UserBasis.ValueType
+    """What the user was scored by. Set in every response that is not refused; a server of before this field never sets
+    it.
+    """
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The items, best first (or as sent, see Order). Equal scores keep the order of the request; equal scores of the
-        whole catalogue come in ascending order of id. Empty where `error` is set or every candidate was left out.
+        """The items, best first (or as sent, see Order): by `choice_scores` where those are set, else by `scores`. Equal ones
+        keep the order of the request; equal ones of the whole catalogue come in ascending order of id. Empty where `error`
+        is set or every candidate was left out.
         """
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Predicted ratings on the data set's own scale (1 to 5 for MovieLens), same length as `item_ids`. A prediction can
-        lie a little outside of the scale.
+        """Predicted ratings on the data set's own scale (1 to 5 for MovieLens), same length as `item_ids`, whatever the items
+        were ranked by. Whether they keep within the scale depends on the model: some clip their predictions to it, with
+        others they can lie a little outside.
         """
 
     @_builtins.property
@@ -224,6 +366,19 @@ class RankResponse(_message.Message):
         are known, the model's name and version; Rank fails with a gRPC status instead.
         """
 
+    @_builtins.property
+    def choice_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """How likely the user is to choose each item, same length as `item_ids`; empty unless ranked by choice. Higher is
+        likelier: logarithms of relative odds, any finite numbers, so that the difference of two is the logarithm of how
+        many times likelier the one is than the other. Comparable only within one response.
+        """
+
+    @_builtins.property
+    def described_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The candidates unknown to the model that were scored by their entry in `new_items`, each once, in order of first
+        appearance. The others of `unknown_item_ids` were scored as the average item.
+        """
+
     def __init__(
         self,
         *,
@@ -235,10 +390,13 @@ class RankResponse(_message.Message):
         model_version: _builtins.int = ...,
         titles: _abc.Iterable[_builtins.str] | None = ...,
         error: Global___RequestError | None = ...,
+        choice_scores: _abc.Iterable[_builtins.float] | None = ...,
+        user_basis: Global___UserBasis.ValueType = ...,
+        described_item_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "item_ids", b"item_ids", "model_name", b"model_name", "model_version", b"model_version", "scores", b"scores", "titles", b"titles", "unknown_item_ids", b"unknown_item_ids", "user_known", b"user_known"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice_scores", b"choice_scores", "described_item_ids", b"described_item_ids", "error", b"error", "item_ids", b"item_ids", "model_name", b"model_name", "model_version", b"model_version", "scores", b"scores", "titles", b"titles", "unknown_item_ids", b"unknown_item_ids", "user_basis", b"user_basis", "user_known", b"user_known"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -336,11 +494,15 @@ class History(_message.Message):
     RATINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The rated items."""
+        """The rated items, at most 1,000 unless the server is set otherwise; each once, else the request fails with
+        INVALID_ARGUMENT. Items unknown to the model are ignored.
+        """
 
     @_builtins.property
     def ratings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Their ratings on the data set's own scale, same length as `item_ids`."""
+        """Their ratings on the data set's own scale, same length as `item_ids`. One that is outside of the model's scale
+        (`rating_min` to `rating_max` of ModelService) fails with INVALID_ARGUMENT.
+        """
 
     def __init__(
         self,
@@ -355,6 +517,40 @@ class History(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___History: _TypeAlias = History  # noqa: Y015
+
+@_typing.final
+class NewItem(_message.Message):
+    """What is known of an item that the model was not trained on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    GENRES_FIELD_NUMBER: _builtins.int
+    YEAR_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.int
+    """The item."""
+    year: _builtins.int
+    """The year in which it came out, 1 or more. 0, the default: not known."""
+    @_builtins.property
+    def genres(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its genres, named as in the ratings that the model was trained on, such as "Comedy"; any order. Those that the
+        model has not seen are ignored. Default: none known.
+        """
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.int = ...,
+        genres: _abc.Iterable[_builtins.str] | None = ...,
+        year: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "item_id", b"item_id", "year", b"year"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewItem: _TypeAlias = NewItem  # noqa: Y015
 
 @_typing.final
 class RequestError(_message.Message):

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RankingServiceStub:
-    """Orders candidate items for a user by predicted rating.
+    """Orders candidate items for a user: by predicted rating, or by how likely the user is to choose them.
 
     Rank, BatchRank and RankStream share one implementation: the same request gets the same scores, bit for bit, from
     each of them.
@@ -56,7 +56,7 @@ class RankingServiceStub:
 
 
 class RankingServiceServicer:
-    """Orders candidate items for a user by predicted rating.
+    """Orders candidate items for a user: by predicted rating, or by how likely the user is to choose them.
 
     Rank, BatchRank and RankStream share one implementation: the same request gets the same scores, bit for bit, from
     each of them.
@@ -72,7 +72,8 @@ class RankingServiceServicer:
         the message is over the server's size limit
         DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
         UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
-        UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+        UNIMPLEMENTED       the model cannot do what the request asks for (`history`, `rank_by`, `user_features`,
+        `new_items`); `abilities` of ModelService says what a model can do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -127,7 +128,7 @@ def add_RankingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RankingService:
-    """Orders candidate items for a user by predicted rating.
+    """Orders candidate items for a user: by predicted rating, or by how likely the user is to choose them.
 
     Rank, BatchRank and RankStream share one implementation: the same request gets the same scores, bit for bit, from
     each of them.

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RankingServiceStub:
-    """Orders candidate items for a user by predicted rating.
+    """Orders candidate items for a user: by predicted rating, or by how likely the user is to choose them.
 
     Rank, BatchRank and RankStream share one implementation: the same request gets the same scores, bit for bit, from
     each of them.
@@ -47,7 +47,8 @@ class RankingServiceStub:
                           the message is over the server's size limit
       DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
       UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
-      UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+      UNIMPLEMENTED       the model cannot do what the request asks for (`history`, `rank_by`, `user_features`,
+                          `new_items`); `abilities` of ModelService says what a model can do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     BatchRank: _grpc.UnaryUnaryMultiCallable[_ranking_pb2.BatchRankRequest, _ranking_pb2.BatchRankResponse]
@@ -66,7 +67,7 @@ class RankingServiceStub:
 
 @_typing.type_check_only
 class RankingServiceAsyncStub(RankingServiceStub):
-    """Orders candidate items for a user by predicted rating.
+    """Orders candidate items for a user: by predicted rating, or by how likely the user is to choose them.
 
     Rank, BatchRank and RankStream share one implementation: the same request gets the same scores, bit for bit, from
     each of them.
@@ -83,7 +84,8 @@ class RankingServiceAsyncStub(RankingServiceStub):
                           the message is over the server's size limit
       DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
       UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
-      UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+      UNIMPLEMENTED       the model cannot do what the request asks for (`history`, `rank_by`, `user_features`,
+                          `new_items`); `abilities` of ModelService says what a model can do
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
     BatchRank: _aio.UnaryUnaryMultiCallable[_ranking_pb2.BatchRankRequest, _ranking_pb2.BatchRankResponse]  # type: ignore[assignment]
@@ -101,7 +103,7 @@ class RankingServiceAsyncStub(RankingServiceStub):
     """
 
 class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Orders candidate items for a user by predicted rating.
+    """Orders candidate items for a user: by predicted rating, or by how likely the user is to choose them.
 
     Rank, BatchRank and RankStream share one implementation: the same request gets the same scores, bit for bit, from
     each of them.
@@ -122,7 +124,8 @@ class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
                               the message is over the server's size limit
           DEADLINE_EXCEEDED   the caller's deadline passed; queued work is then dropped, not computed
           UNAVAILABLE         the server is not ready yet or is shutting down; safe to retry
-          UNIMPLEMENTED       the model cannot do what the request asks for (`history`)
+          UNIMPLEMENTED       the model cannot do what the request asks for (`history`, `rank_by`, `user_features`,
+                              `new_items`); `abilities` of ModelService says what a model can do
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
 
