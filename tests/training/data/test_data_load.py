@@ -81,9 +81,20 @@ def test_a_rating_in_both_files(tmp_path: Path, ratings: Path) -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(DataError, match=r"there is no data set 'netflix'; known: movielens/100k$"):
+    with pytest.raises(
+        DataError, match=r"there is no data set 'netflix'; known: movielens/100k, movielens/1m, .*$"
+    ) as caught:
         load("netflix")
-    assert DATASETS == ("movielens/100k",)
+    assert str(caught.value).endswith(", ".join(DATASETS))
+    assert DATASETS == (
+        "movielens/100k",
+        "movielens/1m",
+        "movielens/20m",
+        "movielens/25m",
+        "movielens/latest-small",
+        "synthetic/1m",
+        "synthetic/10m",
+    )
 
 
 @pytest.mark.parametrize("option", ["test_ratings", "items", "users"])

@@ -1,4 +1,4 @@
-"""Where MovieLens 100K comes from when it is not prepared: each source, and what goes wrong with them.
+"""Where MovieLens comes from when it is not prepared: each source, and what goes wrong with them.
 
 Nothing here leaves the machine: the hosts are local sockets, and the real wheel is the one that preparing the data has
 left in TFDS' download directory.
@@ -23,12 +23,14 @@ import pytest
 
 from rankserve_training.data import DataError, load_movielens
 from rankserve_training.data.grouplens import download, probe
-from rankserve_training.data.movielens import Sources
-from rankserve_training.data.movielens_builder import is_prepared, root
+from rankserve_training.data.movielens_builder import MovielensBuilders
+from rankserve_training.data.movielens_sets import SETS
+from rankserve_training.data.movielens_sources import Sources
 from rankserve_training.data.original_files import write_original_files
 from rankserve_training.data.recbole_wheel import WHEEL_NAME, WHEEL_SHA256, RecboleFiles, fetch_wheel, read_wheel
 from rankserve_training.data.tfds_quiet import quiet_tfds
 
+MOVIELENS_100K = SETS["movielens/100k"]
 # Nobody listens on the discard port.
 NOBODY = "http://127.0.0.1:9/ml-100k.zip"
 
@@ -134,6 +136,43 @@ def test_neither_source(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["movielens-100k.lock"]
 
 
+@pytest.mark.parametrize(("name", "archive"), [("movielens/1m", "ml-1m.zip"), ("movielens/25m", "ml-25m.zip")])
+def test_there_is_no_second_source_for_the_larger_ones(tmp_path: Path, name: str, archive: str) -> None:
+    lines: list[str] = []
+    with pytest.raises(DataError) as caught:
+        load_movielens(name, data_dir=tmp_path, announce=lines.append, sources=Sources(NOBODY))
+    assert str(caught.value) == (
+        f"{SETS[name].title} cannot be fetched from 127.0.0.1 ([Errno 111] Connection refused): either download "
+        f"{NOBODY} by hand and put it at {tmp_path}/downloads/manual/{archive}, or train on a file of your own with "
+        "--ratings FILE"
+    )
+    assert lines == []
+
+
+def test_a_wrong_archive_of_a_larger_one_is_not_used(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with web_host(b"not the archive") as url, pytest.raises(DataError) as caught:
+        load_movielens("movielens/1m", data_dir=tmp_path, announce=lines.append, sources=Sources(url))
+    assert lines == ["MovieLens 1M: downloading from 127.0.0.1"]
+    assert "\n" not in str(caught.value)
+    assert f"{url} has SHA-256 " in str(caught.value)
+    assert "expected a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20" in str(caught.value)
+    archive = tmp_path / "downloads" / "manual" / "ml-1m.zip"
+    assert not archive.exists()
+    archive.write_bytes(b"put there by hand")
+    with pytest.raises(DataError, match=r"manual/ml-1m\.zip has SHA-256"):
+        load_movielens("movielens/1m", data_dir=tmp_path)
+
+
+def test_where_the_larger_ones_come_from() -> None:
+    with quiet_tfds() as tfds:
+        urls = [MovielensBuilders(tfds, movielens_set).archive_url for movielens_set in SETS.values()]
+    assert urls == [
+        f"https://files.grouplens.org/datasets/movielens/ml-{size}.zip"
+        for size in ("100k", "1m", "20m", "25m", "latest-small")
+    ]
+
+
 def test_a_wrong_archive_is_not_used(tmp_path: Path) -> None:
     lines: list[str] = []
     with (
@@ -183,7 +222,7 @@ def test_the_command_fails_with_one_line(tmp_path: Path) -> None:
 
 def test_damage_is_noticed(tmp_path: Path) -> None:
     with quiet_tfds() as tfds:
-        prepared = root(tfds, None) / "movielens"
+        prepared = MovielensBuilders(tfds, MOVIELENS_100K).root / "movielens"
     shutil.copytree(prepared, tmp_path / "movielens")
     (records,) = (tmp_path / "movielens" / "100k-ratings").glob("*/*tfrecord*")
     records.write_bytes(records.read_bytes()[:-100])
@@ -212,7 +251,7 @@ def test_the_rebuilt_lines(tmp_path: Path) -> None:
 @pytest.fixture
 def wheel() -> Path:
     with quiet_tfds() as tfds:
-        path = root(tfds, None) / "downloads" / WHEEL_NAME
+        path = MovielensBuilders(tfds, MOVIELENS_100K).root / "downloads" / WHEEL_NAME
     if not path.is_file():
         pytest.skip(f"the data was not prepared from the wheel, so there is no {WHEEL_NAME} to rebuild it from")
     return path
@@ -230,7 +269,8 @@ def test_killed_then_prepared_by_two_processes_at_once(wheel: Path, tmp_path: Pa
     shutil.copy(wheel, tmp_path / "downloads")
     code = f"""if True:
         from pathlib import Path
-        from rankserve_training.data.movielens import Sources, load_movielens
+        from rankserve_training.data import load_movielens
+        from rankserve_training.data.movielens_sources import Sources
         data = load_movielens(data_dir=Path({str(tmp_path)!r}), announce=print, sources=Sources({NOBODY!r}))
         print(data.source)
     """
@@ -244,7 +284,7 @@ def test_killed_then_prepared_by_two_processes_at_once(wheel: Path, tmp_path: Pa
             time.sleep(0.02)
         killed.send_signal(signal.SIGKILL)
     with quiet_tfds() as tfds:
-        assert not is_prepared(tfds, tmp_path)
+        assert not MovielensBuilders(tfds, MOVIELENS_100K, tmp_path).is_prepared
 
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = sorted(process.communicate(timeout=120) for process in both)

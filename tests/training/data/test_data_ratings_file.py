@@ -1,6 +1,10 @@
 """Rating files: every format, every way in which a line can be broken, and random files of both kinds."""
 
 import gzip
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +174,58 @@ def test_errors_in_a_later_block_have_their_line(tmp_path: Path) -> None:
     assert refusal(write(path, CSV + "".join(lines))) == "ratings.csv:290002: item id 'x' is not an integer"
     lines[290_000] = "1,1,3,0\n"
     assert refusal(write(path, CSV + "".join(lines))).startswith("ratings.csv:290002: user 1 has rated item 1 before")
+
+
+def test_blank_lines_in_any_block(tmp_path: Path) -> None:
+    lines = [f"{1 + row // 1000},{1 + row % 1000},3,0\n" for row in range(100_000)]
+    lines.insert(90_000, (" " * 99 + "\n") * 30_000)
+    file = read_ratings(write(tmp_path / "ratings.csv", CSV + "".join(lines)))
+    assert file.lines.tolist() == [*range(2, 90_002), *range(120_002, 130_002)]
+    lines.append("7,8,nan,0\n")
+    found = refusal(write(tmp_path / "ratings.csv", CSV + "".join(lines)))
+    assert found == "ratings.csv:130002: rating 'nan' is not a finite number"
+
+
+def test_a_line_end_inside_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "ratings.csv", CSV + "1,2,3,4\r5,6,7,8\n")
+    assert refusal(path).startswith("ratings.csv:2: ")
+    assert refusal(write(path, CSV + '"1\n",2,3,4\n')).startswith("ratings.csv:2: ")
+
+
+def test_the_first_line_may_be_a_blank_one_or_have_blank_fields(tmp_path: Path) -> None:
+    file = read_ratings(write(tmp_path / "u.data", "\n \r\n1\t2\t3\t4\n\n5\t6\t7\t8"))
+    assert (file.ratings.user_ids.tolist(), file.lines.tolist()) == ([1, 5], [3, 5])
+    assert refusal(write(tmp_path / "u.data", "\t\t\t\n1\t2\t3\t4\n")) == "u.data:1: user id '' is not an integer"
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    content = CSV + "".join(f"{1 + row // 1000},{1 + row % 1000},3,0\n" for row in range(200_000)) + "1,x,3,0\n"
+    writer = threading.Thread(target=path.write_text, args=(content,))
+    writer.start()
+    assert refusal(path) == "pipe:200002: item id 'x' is not an integer"
+    writer.join()
+
+
+def test_the_memory_that_reading_takes(tmp_path: Path) -> None:
+    """At most four times the columns."""
+    count = 1_000_000
+    path = tmp_path / "ratings.csv"
+    path.write_text(CSV + "".join(f"{1 + row // 1000},{1 + row % 1000},3,0\n" for row in range(count)))
+    code = f"""if True:
+        import resource
+        from pathlib import Path
+        from rankserve_training.data.ratings_file import read_ratings
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        before = peak()
+        print(len(read_ratings(Path({str(path)!r})).ratings), peak() - before)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found, taken = map(int, done.stdout.split())
+    assert found == count
+    assert taken < 4 * count * (8 + 8 + 4 + 8), f"{taken / count:.0f} bytes a rating"
 
 
 rating_values = st.floats(min_value=-1e6, max_value=1e6, width=32)

@@ -7,8 +7,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from rankserve_training.data.pairs import has_repeats, pair_keys
+
 Int64s: TypeAlias = npt.NDArray[np.int64]
 Float32s: TypeAlias = npt.NDArray[np.float32]
+
+_ROWS_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,27 @@ class Ratings:
 
         Equal for equal ratings, whatever order they came in.
         """
-        order = np.lexsort((self.timestamps, self.item_ids, self.user_ids))
+        order = self._order()
         digest = hashlib.sha256()
+        # In portions, so that no column is in memory twice.
         for column, dtype in (
             (self.user_ids, "<i8"),
             (self.item_ids, "<i8"),
             (self.values, "<f4"),
             (self.timestamps, "<i8"),
         ):
-            digest.update(column[order].astype(dtype).tobytes())
+            for start in range(0, len(order), _ROWS_AT_ONCE):
+                digest.update(column[order[start : start + _ROWS_AT_ONCE]].astype(dtype).tobytes())
         return digest.hexdigest()
+
+    def _order(self) -> Int64s:
+        """The rows sorted by user, item and time."""
+        keys = pair_keys(self.user_ids, self.item_ids)
+        if keys is not None:
+            order = np.argsort(keys)
+            if not has_repeats(keys[order]):
+                return order
+        return np.lexsort((self.timestamps, self.item_ids, self.user_ids))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whether GroupLens can be reached, and the download of its archive."""
+"""Whether GroupLens can be reached, and the download of its archives."""
 
 import http.client
 import os
@@ -12,8 +12,6 @@ from pathlib import Path
 
 from rankserve_training.data.errors import DataError
 from rankserve_training.data.file_hash import check_sha256
-
-ARCHIVE_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 
 
 def probe(url: str, seconds: float) -> str | None:

@@ -37,7 +37,8 @@ _CSV = ("movieId", "title", "genres")
 _RECBOLE_TITLES = ("movie_title", "title", "item_name", "name")
 _RECBOLE_GENRES = ("class", "genre", "genres", "category", "categories")
 _RECBOLE_YEAR = "release_year"
-_NO_GENRES = "(no genres listed)"
+# What GroupLens writes where there are none.
+NO_GENRES = "(no genres listed)"
 
 
 def read_items(path: Path) -> Items:
@@ -100,7 +101,7 @@ def _genres(row: Row) -> tuple[str, ...]:
         if column in row.fields:
             names = row.fields[column]
             is_csv = "movieId" in row.fields
-            return () if names == _NO_GENRES else tuple(filter(None, names.split("|" if is_csv else " ")))
+            return () if names == NO_GENRES else tuple(filter(None, names.split("|" if is_csv else " ")))
     return ()
 
 

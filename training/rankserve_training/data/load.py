@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from rankserve_training.data import movielens
+from rankserve_training.data import movielens, movielens_sets, synthetic
 from rankserve_training.data.dataset import Dataset, RatingScale
 from rankserve_training.data.errors import DataError
 from rankserve_training.data.files import load_files
 from rankserve_training.data.movielens import load_movielens
+from rankserve_training.data.synthetic import load_synthetic
 
-DATASETS = (movielens.NAME,)
+DATASETS = (*movielens_sets.SETS, *synthetic.SIZES)
 
 
 def load(
@@ -31,7 +32,7 @@ def load(
         items: only together with `ratings`.
         users: only together with `ratings`.
         scale: only together with `ratings`.
-        announce: called with one line that says where data is fetched from, if it is.
+        announce: called with lines that say where data is fetched from, if it is.
 
     Raises:
         DataError: if the name is unknown, the data cannot be fetched, or a file is broken.
@@ -43,4 +44,6 @@ def load(
             raise DataError(f"{option} can only be given together with a file of ratings (--ratings FILE)")
     if dataset not in DATASETS:
         raise DataError(f"there is no data set {dataset!r}; known: {', '.join(DATASETS)}")
-    return load_movielens(announce=announce)
+    if dataset in synthetic.SIZES:
+        return load_synthetic(dataset)
+    return load_movielens(dataset, announce=announce)

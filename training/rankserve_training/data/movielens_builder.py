@@ -1,182 +1,123 @@
-"""TFDS' own MovieLens 100K builders: are they prepared, preparing them, reading them."""
+"""TFDS' own MovieLens builders: are they prepared, preparing them, and where their records are."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from rankserve_training.data.dataset import Int64s, Items, Ratings, Users
-from rankserve_training.data.errors import DataError
+from rankserve_training.data.movielens_records import Records
+from rankserve_training.data.movielens_sets import MovielensSet
 from rankserve_training.data.tfds_quiet import no_prints
 
-RATINGS = "100k-ratings"
-MOVIES = "100k-movies"
 
-_EXAMPLES = {RATINGS: 100_000, MOVIES: 1_682}
-# What is read of a rating, and the type that it has in TFDS' records.
-_RATING_COLUMNS = {
-    "user_id": "string",
-    "movie_id": "string",
-    "user_rating": "float32",
-    "timestamp": "int64",
-    "raw_user_age": "float32",
-    "user_gender": "int64",
-    "user_occupation_text": "string",
-    "user_zip_code": "string",
-}
+class MovielensBuilders:
+    """The two builders of a data set: of its ratings and of its movies."""
 
+    def __init__(self, tfds: Any, movielens_set: MovielensSet, data_dir: Path | None = None) -> None:
+        """Builders like those that `tfds.load` uses.
 
-def builder(tfds: Any, config: str, data_dir: Path | None) -> Any:
-    """The builder that `tfds.load("movielens/CONFIG")` uses; `data_dir` None is TFDS' default."""
-    return tfds.builder(f"movielens/{config}", data_dir=None if data_dir is None else str(data_dir))
+        Args:
+            tfds: the module.
+            movielens_set: which data set.
+            data_dir: the TFDS data directory; None is TFDS' default.
+        """
+        self._tfds = tfds
+        self._set = movielens_set
+        self._data_dir = data_dir
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether both the ratings and the movies are there.
 
-def is_prepared(tfds: Any, data_dir: Path | None) -> bool:
-    """Whether both the ratings and the movies are there.
+        TFDS gives a directory its name only when it is complete, so one that is there is whole.
+        """
+        return all(builder.is_prepared() for builder in self._both())
 
-    TFDS gives a directory its name only when it is complete, so one that is there is whole.
-    """
-    return all(builder(tfds, config, data_dir).is_prepared() for config in _EXAMPLES)
+    @property
+    def root(self) -> Path:
+        """The TFDS data directory itself."""
+        # DATA_DIR/movielens/CONFIG/VERSION
+        return Path(self._ratings().data_path).parents[2]
 
+    @property
+    def downloads(self) -> Path:
+        """Where TFDS puts what is downloaded."""
+        return self.root / "downloads"
 
-def root(tfds: Any, data_dir: Path | None) -> Path:
-    """The TFDS data directory itself."""
-    # DATA_DIR/movielens/CONFIG/VERSION
-    return Path(builder(tfds, RATINGS, data_dir).data_path).parents[2]
+    @property
+    def archive(self) -> Path:
+        """Where TFDS looks by itself for an archive that a user has downloaded by hand."""
+        return self.downloads / "manual" / self.archive_url.rpartition("/")[2]
 
+    @property
+    def archive_url(self) -> str:
+        """Where GroupLens has the archive."""
+        return str(self._ratings().builder_config.download_url)
 
-def archive_sha256(tfds: Any) -> str:
-    """The hash that TFDS has registered for GroupLens' archive."""
-    ratings = builder(tfds, RATINGS, None)
-    return str(ratings.url_infos[ratings.builder_config.download_url].checksum)
+    @property
+    def archive_sha256(self) -> str:
+        """The hash that TFDS has registered for GroupLens' archive, hexadecimal."""
+        return str(self._ratings().url_infos[self.archive_url].checksum)
 
+    @property
+    def used_archive(self) -> bool:
+        """Whether what is prepared came out of the archive: TFDS keeps its size, and where files were used is none."""
+        return int(self._ratings().info.download_size) > 0
 
-def prepare(tfds: Any, data_dir: Path | None) -> None:
-    """Lets TFDS prepare what is missing, from the archive in its directory for manual downloads."""
-    for config in _EXAMPLES:
-        with no_prints():
-            builder(tfds, config, data_dir).download_and_prepare()
+    def prepare(self) -> None:
+        """Lets TFDS prepare what is missing, from the archive in its directory for manual downloads."""
+        for builder in self._both():
+            with no_prints():
+                builder.download_and_prepare()
 
+    def prepare_from_files(self, files: Path) -> None:
+        """Lets TFDS prepare what is missing from files in a directory, as if it had unpacked them from the archive."""
+        for builder in self._both():
+            with no_prints():
+                self._reading_from(builder, files).download_and_prepare()
 
-def prepare_from_files(tfds: Any, data_dir: Path | None, files: Path) -> None:
-    """Lets TFDS prepare what is missing from files in a directory, as if it had unpacked them from the archive."""
-    for config in _EXAMPLES:
-        with no_prints():
-            _local_builder(tfds, config, data_dir, files).download_and_prepare()
+    def ratings(self) -> Records:
+        """The records of the ratings, which must be prepared."""
+        return _records(self._ratings())
 
+    def movies(self) -> Records:
+        """The records of the movies, likewise."""
+        return _records(self._movies())
 
-def read_ratings(tfds: Any, data_dir: Path | None) -> tuple[Ratings, Users]:
-    """The ratings in TFDS' order, and the users in them.
+    def genre_names(self) -> list[str]:
+        """The genre that each number in the records of the movies stands for."""
+        return list(self._movies().info.features["movie_genres"].feature.names)
 
-    Raises:
-        DataError: if what is on disk is damaged.
-    """
-    columns = _read_columns(tfds, data_dir)
-    ratings = Ratings(
-        user_ids=_ids(columns["user_id"]),
-        item_ids=_ids(columns["movie_id"]),
-        values=columns["user_rating"].astype(np.float32),
-        timestamps=columns["timestamp"].astype(np.int64),
-    )
-    return ratings, _users(ratings.user_ids, columns)
+    def _ratings(self) -> Any:
+        return self._tfds.builder(f"movielens/{self._set.ratings_config}", **self._options())
 
+    def _movies(self) -> Any:
+        return self._tfds.builder(f"movielens/{self._set.movies_config}", **self._options())
 
-def read_items(tfds: Any, data_dir: Path | None) -> Items:
-    """The movies, ascending by id.
+    def _both(self) -> tuple[Any, Any]:
+        return self._ratings(), self._movies()
 
-    Raises:
-        DataError: if what is on disk is damaged.
-    """
-    genre_names = builder(tfds, MOVIES, data_dir).info.features["movie_genres"].feature.names
-    movies = sorted(_read_movies(tfds, data_dir), key=lambda movie: int(movie["movie_id"]))
-    return Items(
-        ids=np.array([int(movie["movie_id"]) for movie in movies], np.int64),
-        # Three of the originals end with a blank.
-        titles=tuple(movie["movie_title"].decode("utf-8").strip() for movie in movies),
-        genres=tuple(tuple(genre_names[label] for label in movie["movie_genres"]) for movie in movies),
-    )
+    def _options(self) -> dict[str, str]:
+        return {} if self._data_dir is None else {"data_dir": str(self._data_dir)}
 
+    def _reading_from(self, builder: Any, files: Path) -> Any:
+        """A builder that differs from TFDS' own only in where its files come from.
 
-def is_rebuilt(tfds: Any, data_dir: Path | None) -> bool:
-    """Whether what is prepared was rebuilt: TFDS keeps the size of the archive, and there was none."""
-    return int(builder(tfds, RATINGS, data_dir).info.download_size) == 0
+        TFDS has no public way to prepare from a directory: an archive of rebuilt files would fail the check of its
+        hash. But `_split_generators` is the method that TFDS documents for a builder to say where its data is, and this
+        is all that has to change; parsing, features, encoding and file names stay TFDS' own.
+        """
+        original = type(builder)
 
+        class LocalMovielens(original, skip_registration=True):  # type: ignore[call-arg, misc, valid-type]
+            name = original.name
 
-def _local_builder(tfds: Any, config: str, data_dir: Path | None, files: Path) -> Any:
-    """A builder that differs from TFDS' own only in where its files come from.
+            def _split_generators(self, dl_manager: Any) -> dict[str, Any]:  # noqa: ARG002
+                return {"train": self._generate_examples(str(files))}
 
-    TFDS has no public way to prepare from a directory: an archive of rebuilt files would fail the check of its hash.
-    But `_split_generators` is the method that TFDS documents for a builder to say where its data is, and this is all
-    that has to change; parsing, features, encoding and file names stay TFDS' own.
-    """
-    original = type(builder(tfds, config, data_dir))
-
-    class LocalMovielens(original, skip_registration=True):  # type: ignore[call-arg, misc, valid-type]
-        name = original.name
-
-        def _split_generators(self, dl_manager: Any) -> dict[str, Any]:  # noqa: ARG002
-            return {"train": self._generate_examples(str(files))}
-
-    # TFDS notes the module in dataset_info.json, and finds a builder's registered downloads by it.
-    LocalMovielens.__module__ = original.__module__
-    return LocalMovielens(config=config, data_dir=None if data_dir is None else str(data_dir))
+        # TFDS notes the module in dataset_info.json, and finds a builder's registered downloads by it.
+        LocalMovielens.__module__ = original.__module__
+        return LocalMovielens(config=builder.builder_config.name, **self._options())
 
 
-def _read_columns(tfds: Any, data_dir: Path | None) -> dict[str, npt.NDArray[Any]]:
-    """The ratings by column, parsed in bulk from the records that TFDS has written, in their order.
-
-    `tfds.load` gives the same but parses one example at a time: 4 s instead of 0.3 s.
-    """
-    import tensorflow as tf
-
-    found = builder(tfds, RATINGS, data_dir)
-    files = [str(file) for file in found.info.splits["train"].filepaths]
-    # A generous batch, so that a shortened or lengthened file is noticed by its count.
-    kinds = {name: tf.io.FixedLenFeature((), kind) for name, kind in _RATING_COLUMNS.items()}
-    try:
-        records = next(iter(tf.data.TFRecordDataset(files).batch(2 * _EXAMPLES[RATINGS])))
-        columns = {name: column.numpy() for name, column in tf.io.parse_example(records, kinds).items()}
-    except (tf.errors.OpError, StopIteration) as error:
-        raise _damaged(found, type(error).__name__) from error
-    _check_count(found, len(columns["user_id"]), _EXAMPLES[RATINGS])
-    return columns
-
-
-def _read_movies(tfds: Any, data_dir: Path | None) -> list[dict[str, Any]]:
-    import tensorflow as tf
-
-    found = builder(tfds, MOVIES, data_dir)
-    try:
-        movies = list(tfds.as_numpy(found.as_dataset(split="train", shuffle_files=False)))
-    except tf.errors.OpError as error:
-        raise _damaged(found, type(error).__name__) from error
-    _check_count(found, len(movies), _EXAMPLES[MOVIES])
-    return movies
-
-
-def _check_count(found: Any, count: int, expected: int) -> None:
-    if count != expected:
-        raise _damaged(found, f"it has {count} examples, not {expected}")
-
-
-def _damaged(found: Any, reason: str) -> DataError:
-    return DataError(f"{found.data_path}: the prepared data set is damaged ({reason}); delete this directory and retry")
-
-
-def _ids(texts: npt.NDArray[Any]) -> Int64s:
-    return np.array([int(text) for text in texts], np.int64)
-
-
-def _users(user_ids: Int64s, columns: Mapping[str, npt.NDArray[Any]]) -> Users:
-    ids, rows = np.unique(user_ids, return_index=True)
-    return Users(
-        ids,
-        {
-            "age": tuple(str(int(age)) for age in columns["raw_user_age"][rows]),
-            "gender": tuple("M" if is_male else "F" for is_male in columns["user_gender"][rows]),
-            "occupation": tuple(text.decode("utf-8") for text in columns["user_occupation_text"][rows]),
-            "zip_code": tuple(text.decode("utf-8") for text in columns["user_zip_code"][rows]),
-        },
-    )
+def _records(builder: Any) -> Records:
+    split = builder.info.splits["train"]
+    return Records(Path(builder.data_path), tuple(map(str, split.filepaths)), int(split.num_examples))

@@ -1,14 +1,16 @@
 """Rating files: GroupLens' `u.data` and CSV, and RecBole's `.inter`.
 
-Lines are parsed in bulk by numpy. Only when something is wrong in a block of lines, they are gone through one by one to
-find the first culprit.
+Lines are parsed in bulk by numpy. Only when something is odd in a block of lines, they are gone through one by one, to
+leave out blank ones and to find the first culprit.
 """
 
+import io
 import math
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,11 +20,11 @@ import numpy.typing as npt
 from rankserve_training.data.dataset import Int64s, Ratings, RatingScale
 from rankserve_training.data.errors import DataError, Place
 from rankserve_training.data.fields import is_integer, parse_id, split, split_freely
-from rankserve_training.data.text_file import Line, open_lines
+from rankserve_training.data.pairs import has_repeats, pair_keys
+from rankserve_training.data.text_file import Block, Line, open_blocks
 
 _Rows: TypeAlias = npt.NDArray[np.void]
 
-_LINES_AT_ONCE = 1 << 17
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
@@ -77,22 +79,27 @@ def read_ratings(path: Path, scale: RatingScale | None = None) -> RatingsFile:
             broken: wrong number of fields, an id that is not an integer from 1 to 2^63 - 1, a rating that is not a
             finite number or off the scale, a timestamp that is not a number, or a user's second rating of an item.
     """
-    with open_lines(path) as lines:
-        first = next(lines, None)
+    with open_blocks(path) as blocks:
+        first = next((line for block in blocks for line in block.lines()), None)
         if first is None:
             raise DataError(f"{path}: is empty")
-        layout = _layout(Place(path, first[0]), first[1])
-        rest = lines if layout.has_header else chain([first], lines)
-        blocks = [_read_block(path, layout, block, scale) for block in _blocks(rest)]
-    if not blocks:
-        raise DataError(f"{path}: has a header but no ratings")
-    file = _joined(path, blocks)
+        number, text = first
+        layout = _layout(Place(path, number), text)
+        rest = blocks if layout.has_header else chain([Block(path, number, text.encode())], blocks)
+        # Nothing holds on to the parts, so that all ratings are in memory twice only while they are put together.
+        file = _joined(path, [_read_block(layout, block, scale) for block in rest])
     _refuse_repeats(file)
     return file
 
 
 def first_repeat(user_ids: Int64s, item_ids: Int64s) -> tuple[int, int] | None:
     """The rows (earlier, later) of the first pair of user and item that has occurred before; None if there is none."""
+    keys = pair_keys(user_ids, item_ids)
+    if keys is not None:
+        keys.sort()
+        if not has_repeats(keys):
+            return None
+    del keys
     order = np.lexsort((item_ids, user_ids))
     users, items = user_ids[order], item_ids[order]
     repeated = np.flatnonzero((users[1:] == users[:-1]) & (items[1:] == items[:-1]))
@@ -133,27 +140,46 @@ def _named(place: Place, names: tuple[str, ...], known: dict[str, str]) -> tuple
     return tuple(known[name] for name in names)
 
 
-def _blocks(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    while block := list(islice(lines, _LINES_AT_ONCE)):
-        yield block
-
-
-def _read_block(path: Path, layout: _Layout, block: list[Line], scale: RatingScale | None) -> RatingsFile:
+def _read_block(layout: _Layout, block: Block, scale: RatingScale | None) -> RatingsFile:
     try:
-        rows = np.loadtxt(
-            [text for _, text in block],
+        rows = _parse(layout, io.StringIO(block.content.decode("utf-8")))
+    except ValueError:
+        return _read_lines(layout, block, scale)
+    # Fewer rows than lines: there are blank lines, or line ends between quotes.
+    if len(rows) != block.line_count() or not _is_valid(rows, layout, scale):
+        return _read_lines(layout, block, scale)
+    return _ratings(block.path, layout, rows, np.arange(block.number, block.number + len(rows)))
+
+
+def _read_lines(layout: _Layout, block: Block, scale: RatingScale | None) -> RatingsFile:
+    lines = list(block.lines())
+    try:
+        rows = _parse(layout, [text for _, text in lines])
+    except ValueError as error:
+        _refuse_first_fault(block.path, layout, lines, scale)
+        raise DataError(f"{block.path}: lines {lines[0][0]} to {lines[-1][0]} cannot be read: {error}") from error
+    if len(rows) != len(lines) or not _is_valid(rows, layout, scale):
+        _refuse_first_fault(block.path, layout, lines, scale)
+        raise DataError(f"{block.path}: lines {lines[0][0]} to {lines[-1][0]} cannot be read")
+    return _ratings(block.path, layout, rows, np.fromiter((number for number, _ in lines), np.int64, len(lines)))
+
+
+def _parse(layout: _Layout, lines: Iterable[str]) -> _Rows:
+    with warnings.catch_warnings():
+        # There may be blank lines only.
+        warnings.filterwarnings("ignore", "loadtxt: input contained no data", UserWarning)
+        rows: _Rows = np.loadtxt(
+            lines,
             dtype=layout.dtype,
             delimiter=layout.delimiter,
             quotechar='"' if layout.delimiter == "," else None,
             comments=None,
             ndmin=1,
         )
-    except ValueError as error:
-        _refuse_first_fault(path, layout, block, scale)
-        raise DataError(f"{path}: lines {block[0][0]} to {block[-1][0]} cannot be read: {error}") from error
-    if len(rows) != len(block) or not _is_valid(rows, layout, scale):
-        _refuse_first_fault(path, layout, block, scale)
-        raise DataError(f"{path}: lines {block[0][0]} to {block[-1][0]} cannot be read")
+    return rows
+
+
+def _ratings(path: Path, layout: _Layout, rows: _Rows, lines: Int64s) -> RatingsFile:
     timestamps = rows["timestamp"].astype(np.int64) if "timestamp" in layout.columns else np.zeros(len(rows), np.int64)
     ratings = Ratings(
         user_ids=np.ascontiguousarray(rows["user id"]),
@@ -161,10 +187,12 @@ def _read_block(path: Path, layout: _Layout, block: list[Line], scale: RatingSca
         values=rows["rating"].astype(np.float32),
         timestamps=timestamps,
     )
-    return RatingsFile(path, ratings, np.fromiter((number for number, _ in block), np.int64, len(block)))
+    return RatingsFile(path, ratings, lines)
 
 
 def _is_valid(rows: _Rows, layout: _Layout, scale: RatingScale | None) -> bool:
+    if not len(rows):
+        return True
     if rows["user id"].min() < 1 or rows["item id"].min() < 1:
         return False
     if "timestamp" in layout.columns and not np.all(np.abs(rows["timestamp"].astype(np.float64)) < 2.0**63):
@@ -187,8 +215,8 @@ def _bounds(scale: RatingScale | None) -> tuple[np.float32, np.float32]:
     return np.float32(scale.minimum), np.float32(scale.maximum)
 
 
-def _refuse_first_fault(path: Path, layout: _Layout, block: list[Line], scale: RatingScale | None) -> None:
-    for number, text in block:
+def _refuse_first_fault(path: Path, layout: _Layout, lines: list[Line], scale: RatingScale | None) -> None:
+    for number, text in lines:
         _refuse_faults(Place(path, number), layout, text, scale)
 
 
@@ -226,6 +254,8 @@ def _check_timestamp(place: Place, text: str, whole_seconds: bool) -> None:
 
 
 def _joined(path: Path, blocks: list[RatingsFile]) -> RatingsFile:
+    if not any(len(block.ratings) for block in blocks):
+        raise DataError(f"{path}: has a header but no ratings")
     return RatingsFile(
         path,
         Ratings(
