@@ -71,6 +71,8 @@ RULES: Final = (
             "importlib_resources",
             "tensorflow",
             "tensorflow_datasets",
+            "matplotlib",
+            "surprise",
             *NUMERICS,
             *COMMAND_LINE,
         ),

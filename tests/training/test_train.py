@@ -13,8 +13,9 @@ from rich.console import Console
 from rankserve_training.artifact import IdIndex
 from rankserve_training.data import DataError, Dataset, Items, Ratings, RatingScale, Users
 from rankserve_training.model.predicting import predict_ratings
-from rankserve_training.presets import PRESETS, UnknownPresetError, preset_named
-from rankserve_training.train import TrainedModel, TrainingSettings, prepare, train_model
+from rankserve_training.preparation import prepare
+from rankserve_training.presets import PRESETS, TutorialRecipe, UnknownPresetError, preset_named
+from rankserve_training.train import TrainedModel, TrainingSettings, train_model
 from training.conftest import Training
 from training.rating_files import ITEMS, TEST_ITEM, UNRATED_ITEM, USERS
 
@@ -116,6 +117,7 @@ def test_ratings_that_no_32_bit_float_holds() -> None:
 
 def test_presets() -> None:
     tutorial = preset_named("tutorial")
+    assert isinstance(tutorial, TutorialRecipe)
     assert (tutorial.learning_rate, tutorial.epochs, tutorial.batch_size) == (0.1, 5, 1_000)
     assert (tutorial.model.embedding_width, tutorial.model.hidden_widths) == (32, (256, 64))
     with pytest.raises(UnknownPresetError, match=f"there is no preset 'large'; known: {', '.join(PRESETS)}"):

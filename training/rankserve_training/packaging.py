@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from rankserve_training.artifact import Catalog, GoldenRequest, IdIndex, Manifest, UserTable, publish
+from rankserve_training.artifact import Catalog, IdIndex, Manifest, UserTable, publish
 from rankserve_training.artifact.manifest import (
     CATALOG_FILE,
     FORMAT_VERSION,
     MANIFEST_FILE,
     MODEL_FILE,
+    NEWCOMERS_COLUMNS_FILE,
+    NEWCOMERS_ENCODING_FILE,
+    NEWCOMERS_MODEL_FILE,
     USERS_FILE,
     DatasetEntry,
     IdRange,
@@ -22,14 +22,10 @@ from rankserve_training.artifact.manifest import (
     TrainingEntry,
     read_manifest,
 )
-from rankserve_training.model.backend import keras
-from rankserve_training.model.embedding_mlp import ARCHITECTURE
-from rankserve_training.model.predicting import predict_ratings
-from rankserve_training.train import PreparedData, TrainedModel
+from rankserve_training.golden import golden_newcomers, golden_requests
+from rankserve_training.train import TrainedModel
 
 _LIBRARIES = ("rankserve", "keras", "jax", "jaxlib", "numpy", "tensorflow", "tensorflow-datasets")
-_GOLDEN_USERS = 16
-_GOLDEN_CANDIDATES = 32
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,10 @@ def publish_model(trained: TrainedModel, models_dir: Path, name: str) -> Publish
 
     def write_files(directory: Path) -> None:
         trained.keras_model.save(directory / MODEL_FILE)
+        if trained.newcomers is not None:
+            trained.newcomers.keras_model.save(directory / NEWCOMERS_MODEL_FILE)
+            encoding, columns = directory / NEWCOMERS_ENCODING_FILE, directory / NEWCOMERS_COLUMNS_FILE
+            trained.newcomers.encoding.write(encoding, columns)
         catalog.write(directory / CATALOG_FILE)
         users.write(directory / USERS_FILE)
 
@@ -75,7 +75,7 @@ def _manifest(trained: TrainedModel, name: str) -> Manifest:
         name=name,
         version=1,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        training=TrainingEntry(settings.preset, ARCHITECTURE, settings.seed, settings.epochs, trained.seconds),
+        training=TrainingEntry(settings.preset, trained.architecture, settings.seed, trained.epochs, trained.seconds),
         dataset=DatasetEntry(dataset.name, dataset.ratings.fingerprint(), len(dataset.ratings)),
         split=SplitEntry(data.split_method, split_seed, len(data.train), len(data.test), data.test_fingerprint),
         rating_scale=ScaleEntry(dataset.scale.minimum, dataset.scale.maximum),
@@ -84,33 +84,10 @@ def _manifest(trained: TrainedModel, name: str) -> Manifest:
         metrics=trained.metrics,
         library_versions={library: distribution_version(library) for library in _LIBRARIES},
         files={},
-        golden_requests=_golden_requests(trained.keras_model, data),
+        golden_requests=golden_requests(trained),
+        golden_newcomers=golden_newcomers(trained),
     )
 
 
 def _id_range(index: IdIndex) -> IdRange:
     return IdRange(len(index), int(index.ids[0]), int(index.ids[-1]))
-
-
-def _golden_requests(model: keras.Model, data: PreparedData) -> list[GoldenRequest]:
-    """Users and items spread over the whole tables, first and last included, and a stranger in every request."""
-    users = [*_spread(data.users.ids, _GOLDEN_USERS), _stranger(data.users.ids)]
-    spread_items = _spread(data.items.ids, _GOLDEN_CANDIDATES * len(users))
-    requests = []
-    for number, user_id in enumerate(users):
-        candidates = [*spread_items[number :: len(users)], _stranger(data.items.ids)]
-        rows = data.items.rows(np.array(candidates, np.int64))
-        scores = predict_ratings(model, np.full_like(rows, data.users.row(user_id)), rows)
-        requests.append(GoldenRequest(user_id, candidates, [float(score) for score in scores]))
-    return requests
-
-
-def _stranger(ids: npt.NDArray[np.int64]) -> int:
-    """The lowest positive id that is not among these."""
-    gaps = np.flatnonzero(ids != np.arange(1, len(ids) + 1))
-    return int(gaps[0]) + 1 if len(gaps) else len(ids) + 1
-
-
-def _spread(ids: npt.NDArray[np.int64], count: int) -> list[int]:
-    places = np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(np.int64))
-    return [int(id_) for id_ in ids[places]]

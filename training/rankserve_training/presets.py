@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from rankserve_training.model.embedding_mlp_config import EmbeddingMlpConfig
+from rankserve_training.towers.recipe import TwoTowerRecipe
+
+DEFAULT = "two-tower"
 
 
 class UnknownPresetError(ValueError):
@@ -10,8 +13,8 @@ class UnknownPresetError(ValueError):
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A recipe.
+class TutorialRecipe:
+    """The recipe of the tutorial.
 
     Attributes:
         model: the sizes of the model.
@@ -26,13 +29,14 @@ class Preset:
     batch_size: int
 
 
-PRESETS = {
+PRESETS: dict[str, TutorialRecipe | TwoTowerRecipe] = {
+    DEFAULT: TwoTowerRecipe(),
     # https://keras.io/keras_rs/examples/basic_ranking, to the number.
-    "tutorial": Preset(EmbeddingMlpConfig(), learning_rate=0.1, epochs=5, batch_size=1_000),
+    "tutorial": TutorialRecipe(EmbeddingMlpConfig(), learning_rate=0.1, epochs=5, batch_size=1_000),
 }
 
 
-def preset_named(name: str) -> Preset:
+def preset_named(name: str) -> TutorialRecipe | TwoTowerRecipe:
     """The preset of this name.
 
     Raises:

@@ -1,11 +1,17 @@
-"""Progress bars for `model.fit`."""
+"""Progress bars of a training."""
 
+import time
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from rankserve_training.model.backend import keras
+from rankserve_training.towers.fitting import StageProgress
+
+# Where there is no terminal, a line is printed for the last epoch of a stage, and in between no more often than this.
+_SECONDS_BETWEEN_LINES = 2.0
 
 
 class EpochBars(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -56,3 +62,49 @@ class EpochBars(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
 
 def _figures(logs: dict[str, Any] | None) -> str:
     return "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
+
+
+class StageBars:
+    """A bar for each stage of a training, with the figure on the validation rows and the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._printed_at = 0.0
+
+    def __enter__(self) -> "StageBars":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, progress: StageProgress) -> None:
+        """Shows how an epoch ended."""
+        log = progress.log
+        figures = f"loss {log.loss:.4f}"
+        if log.validation is not None:
+            figures += f"  {progress.measure} {log.validation:.4f}"
+        if log.epoch < progress.epochs:
+            figures += f"  {progress.seconds_left:.0f} s left"
+        if self._console.is_terminal:
+            task = self._tasks.get(progress.stage)
+            if task is None:
+                task = self._tasks[progress.stage] = self._progress.add_task(
+                    progress.stage, total=progress.epochs, figures=""
+                )
+            self._progress.update(task, completed=log.epoch, figures=figures)
+        elif log.epoch == progress.epochs or time.monotonic() - self._printed_at > _SECONDS_BETWEEN_LINES:
+            self._console.print(f"{progress.stage} {log.epoch}/{progress.epochs}  {figures}")
+            self._printed_at = time.monotonic()

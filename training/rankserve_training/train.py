@@ -1,48 +1,30 @@
 """Training: from a data set to a model that predicts ratings on its scale."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
 from rankserve_training.artifact import IdIndex
 from rankserve_training.baselines import global_mean, regularised_biases
 from rankserve_training.data import DataError, Dataset
-from rankserve_training.interrupts import InterruptBetweenBatches
 from rankserve_training.metrics import mae, rmse
+from rankserve_training.model import embedding_mlp, two_tower
 from rankserve_training.model.backend import keras
-from rankserve_training.model.embedding_mlp import build_embedding_mlp, on_rating_scale, with_average_strangers
+from rankserve_training.model.newcomers import Newcomers
 from rankserve_training.model.predicting import predict_ratings
-from rankserve_training.presets import Preset, preset_named
-from rankserve_training.progress import EpochBars
+from rankserve_training.preparation import PreparedData, prepare
+from rankserve_training.presets import TutorialRecipe, preset_named
+from rankserve_training.progress import StageBars
 from rankserve_training.rows import RatedPairs
-from rankserve_training.split import random_split
-
-# So few would train nothing, but the line between a model and none is not ours to draw.
-_FEWEST_RATINGS = 2
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """A data set as rows, split.
-
-    Attributes:
-        users: from user ids to rows.
-        items: from item ids to rows.
-        train: what may be learnt from.
-        test: held out.
-        split_method: `random` or `file`, as in the manifest.
-        test_fingerprint: of the ratings held out, likewise.
-    """
-
-    users: IdIndex
-    items: IdIndex
-    train: RatedPairs
-    test: RatedPairs
-    split_method: str
-    test_fingerprint: str
+from rankserve_training.tensorboard import TensorBoardLog
+from rankserve_training.towers.export import ExportedTowers
+from rankserve_training.towers.fitting import Checkpoints, EpochLog
+from rankserve_training.towers.recipe import TwoTowerRecipe
+from rankserve_training.towers.train import TowerTrainer
+from rankserve_training.tutorial import train_tutorial
 
 
 @dataclass(frozen=True)
@@ -51,15 +33,27 @@ class TrainingSettings:
 
     Attributes:
         preset: the name of the recipe.
-        epochs: passes over the training rows.
+        epochs: passes over the training rows; None for what the recipe says or finds out.
         seed: of the initial weights.
         split_seed: of the choice of test rows; not used where the data set brings its own.
+        checkpoints: where the state after each epoch is kept, and gone on from; None for nowhere.
+        tensorboard: where logs for TensorBoard are written; None for nowhere.
     """
 
     preset: str
-    epochs: int
+    epochs: int | None
     seed: int
     split_seed: int
+    checkpoints: Path | None = None
+    tensorboard: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainedNewcomers:
+    """The model of strangers, and how they are described to it."""
+
+    encoding: Newcomers
+    keras_model: keras.Model
 
 
 @dataclass(frozen=True)
@@ -74,6 +68,10 @@ class TrainedModel:
         metrics: `test_rmse`, `test_mae` and the RMSE of the baselines, on the rating scale; `test_rmse_label` on the
             label scale of 0 to 1.
         seconds: of fitting.
+        epochs: passes over the training rows.
+        architecture: which of the forms in `rankserve_training.model` the model has.
+        newcomers: None where the model knows nothing but ids.
+        logs: of the epochs, by what was trained.
     """
 
     dataset: Dataset
@@ -82,25 +80,10 @@ class TrainedModel:
     keras_model: keras.Model
     metrics: dict[str, float]
     seconds: float
-
-
-def prepare(dataset: Dataset, users: IdIndex, items: IdIndex, split_seed: int) -> PreparedData:
-    """Looks all ids up and splits the ratings, at random unless the data set brings test ratings of its own.
-
-    Raises:
-        DataError: where there are too few ratings to hold some out.
-    """
-    pairs = RatedPairs.of(dataset.ratings, users, items)
-    if dataset.test_ratings is not None:
-        test = RatedPairs.of(dataset.test_ratings, users, items)
-        return PreparedData(users, items, pairs, test, "file", dataset.test_ratings.fingerprint())
-    if len(pairs) < _FEWEST_RATINGS:
-        raise DataError(
-            f"{dataset.name} has {len(pairs)} ratings; at least {_FEWEST_RATINGS} are needed to hold some out"
-        )
-    train_rows, test_rows = random_split(len(pairs), split_seed)
-    fingerprint = dataset.ratings.take(test_rows).fingerprint()
-    return PreparedData(users, items, pairs.take(train_rows), pairs.take(test_rows), "random", fingerprint)
+    epochs: int = 1
+    architecture: str = embedding_mlp.ARCHITECTURE
+    newcomers: TrainedNewcomers | None = None
+    logs: dict[str, list[EpochLog]] = field(default_factory=dict)
 
 
 def train_model(dataset: Dataset, settings: TrainingSettings, console: Console) -> TrainedModel:
@@ -114,55 +97,72 @@ def train_model(dataset: Dataset, settings: TrainingSettings, console: Console) 
     Raises:
         UnknownPresetError: where there is no such preset.
         DataError: where there are too few ratings to hold some out, or they are too large.
+        CheckpointError: where the checkpoints are those of another training.
     """
-    preset = preset_named(settings.preset)
-    minimum, span = dataset.scale.minimum, dataset.scale.span
-    if span > float(np.finfo(np.float32).max):
+    preset_named(settings.preset)
+    if dataset.scale.span > float(np.finfo(np.float32).max):
         raise DataError(
-            f"{dataset.name}: ratings from {minimum:g} to {dataset.scale.maximum:g} do not fit into 32-bit floats; "
-            "check that the column of ratings holds ratings"
+            f"{dataset.name}: ratings from {dataset.scale.minimum:g} to {dataset.scale.maximum:g} do not fit into "
+            "32-bit floats; check that the column of ratings holds ratings"
         )
     data = prepare(dataset, IdIndex(dataset.users.ids), IdIndex(dataset.items.ids), settings.split_seed)
-    labels = (data.train.ratings - np.float32(minimum)) / np.float32(span)
-    keras.utils.set_random_seed(settings.seed)
-    model = build_embedding_mlp(len(data.users), len(data.items), preset.model)
+    return train_prepared(dataset, data, settings, console)
+
+
+def train_prepared(dataset: Dataset, data: PreparedData, settings: TrainingSettings, console: Console) -> TrainedModel:
+    """The same for a data set that has been split already."""
+    recipe = preset_named(settings.preset)
+    if isinstance(recipe, TutorialRecipe):
+        return _train_tutorial(dataset, data, recipe, settings, console)
+    return _train_two_tower(dataset, data, recipe, settings, console)
+
+
+def _train_tutorial(
+    dataset: Dataset, data: PreparedData, recipe: TutorialRecipe, settings: TrainingSettings, console: Console
+) -> TrainedModel:
+    epochs = settings.epochs or recipe.epochs
+    log = TensorBoardLog(settings.tensorboard)
     started = time.perf_counter()
-    _fit(model, data.train, labels, preset, settings.epochs, console)
+    model = train_tutorial(dataset, data, recipe, epochs, settings.seed, console, log.callbacks())
     seconds = time.perf_counter() - started
-    with_average_strangers(model, np.unique(data.train.users), np.unique(data.train.items))
-    published = on_rating_scale(model, minimum, span)
-    metrics = model_metrics(published, data.test, span) | baseline_metrics(data)
-    return TrainedModel(dataset, data, settings, published, metrics, seconds)
+    metrics = model_metrics(model, data.test, dataset.scale.span) | baseline_metrics(data)
+    return TrainedModel(dataset, data, settings, model, metrics, seconds, epochs)
 
 
-def _fit(
-    model: keras.Model,
-    pairs: RatedPairs,
-    labels: npt.NDArray[np.float32],
-    preset: Preset,
-    epochs: int,
-    console: Console,
-) -> None:
-    model.compile(
-        optimizer=keras.optimizers.Adagrad(preset.learning_rate),
-        loss=keras.losses.MeanSquaredError(),
-        metrics=[keras.metrics.RootMeanSquaredError(name="rmse")],
+def _train_two_tower(
+    dataset: Dataset, data: PreparedData, recipe: TwoTowerRecipe, settings: TrainingSettings, console: Console
+) -> TrainedModel:
+    checkpoints = None
+    if settings.checkpoints is not None:
+        identity = {
+            "ratings": dataset.ratings.fingerprint(),
+            "held out": data.test_fingerprint,
+            "preset": settings.preset,
+            "epochs": settings.epochs,
+            "seed": settings.seed,
+        }
+        checkpoints = Checkpoints(settings.checkpoints, identity)
+    log = TensorBoardLog(settings.tensorboard)
+    started = time.perf_counter()
+    with StageBars(console) as bars:
+        trainer = TowerTrainer(
+            dataset, len(data.users), len(data.items), recipe, settings.seed, checkpoints, [bars, log.stage]
+        )
+        trained = trainer.train(data.train, settings.epochs)
+    seconds = time.perf_counter() - started
+    model, newcomers = keras_models(trained.exported)
+    metrics = model_metrics(model, data.test, dataset.scale.span) | baseline_metrics(data)
+    logs = {"ratings": trained.rating_logs, "choices": trained.choice_logs}
+    return TrainedModel(
+        dataset, data, settings, model, metrics, seconds, trained.epochs, two_tower.ARCHITECTURE, newcomers, logs
     )
-    bars = EpochBars(console)
-    try:
-        with InterruptBetweenBatches() as interrupts:
-            # Not shuffled again: the tutorial caches its batches, so that each epoch sees them in the same order.
-            model.fit(
-                {"user": pairs.users, "item": pairs.items},
-                labels,
-                batch_size=preset.batch_size,
-                epochs=epochs,
-                shuffle=False,
-                verbose=0,
-                callbacks=[bars, interrupts],
-            )
-    finally:
-        bars.close()
+
+
+def keras_models(exported: ExportedTowers) -> tuple[keras.Model, TrainedNewcomers]:
+    """The two models that are published."""
+    known = two_tower.known_pairs_model(exported.users, exported.items, exported.head)
+    newcomers = two_tower.newcomers_model(exported.user_bag, exported.item_bag, exported.head)
+    return known, TrainedNewcomers(exported.newcomers, newcomers)
 
 
 def model_metrics(model: keras.Model, test: RatedPairs, span: float) -> dict[str, float]:

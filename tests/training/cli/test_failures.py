@@ -33,7 +33,7 @@ def test_a_wrong_command_line(tmp_path: Path, arguments: list[str], message: str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "large"], "there is no preset 'large'; known: tutorial"),
+        (["--preset", "large"], "there is no preset 'large'; known: two-tower, tutorial"),
         (["--dataset", "netflix"], "there is no data set 'netflix'; known: movielens/100k"),
         (["--name", "../models"], "'../models' is not a model name: use 1 to 128 letters, digits"),
         (["--models-dir", "bad.csv"], "nothing can be published in bad.csv: "),
@@ -91,7 +91,14 @@ def test_ratings_off_the_scale(from_files: Training, tmp_path: Path) -> None:
 
 
 def test_usage_of_evaluate(tmp_path: Path) -> None:
-    assert usage_error(rankserve("evaluate", cwd=tmp_path)) == "Missing option '--model'."
+    missing = "give --model, to test it, or --preset, to train and test by it"
+    assert usage_error(rankserve("evaluate", cwd=tmp_path)) == missing
+    both = rankserve("evaluate", "--model", "m", "--preset", "tutorial", cwd=tmp_path)
+    assert usage_error(both) == "--model and --preset exclude each other"
+    folds = rankserve("evaluate", "--model", "m", "--folds", "3", cwd=tmp_path)
+    assert usage_error(folds) == "--folds goes with --preset, not with --model"
+    folds = rankserve("evaluate", "--preset", "tutorial", "--folds", "3", cwd=tmp_path)
+    assert usage_error(folds) == "--folds goes with --protocol folds"
     arguments = ("--model", "none", "--json", "none/result.json")
     assert "cannot be written: there is no directory" in usage_error(rankserve("evaluate", *arguments, cwd=tmp_path))
 

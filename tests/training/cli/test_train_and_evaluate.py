@@ -28,7 +28,9 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     directory = tmp_path_factory.mktemp("command")
-    done = rankserve("train", "--epochs", "2", "--seed", "7", "--json", "train.json", cwd=directory)
+    done = rankserve(
+        "train", "--preset", "tutorial", "--epochs", "2", "--seed", "7", "--json", "train.json", cwd=directory
+    )
     assert done.returncode == 0, done.stderr
     return Trained(directory, done.stdout, done.stderr, json.loads((directory / "train.json").read_text()))
 
@@ -51,7 +53,20 @@ def test_the_json_of_a_training(trained: Trained) -> None:
     assert result.pop("seconds") == manifest.training.seconds > 0
     metrics = result.pop("metrics")
     assert metrics == manifest.metrics
-    assert list(metrics) == ["test_rmse", "test_mae", "test_rmse_label", "global_mean_rmse", "bias_only_rmse"]
+    assert list(metrics) == [
+        "test_rmse",
+        "test_mae",
+        "test_rmse_label",
+        "global_mean_rmse",
+        "bias_only_rmse",
+        "test_ndcg_at_5",
+        "test_ndcg_at_10",
+        "test_mrr",
+        "test_pairwise_accuracy",
+        "test_catalogue_ndcg_at_10",
+        "test_recall_at_10",
+        "test_coverage",
+    ]
     assert result == {
         "name": "movielens",
         "version": 1,
@@ -73,7 +88,16 @@ def test_the_json_of_a_training(trained: Trained) -> None:
 def test_evaluating_gives_the_figures_of_the_training(trained: Trained) -> None:
     done = rankserve("evaluate", "--model", "models/movielens", "--json", "evaluated.json", cwd=trained.directory)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads((trained.directory / "evaluated.json").read_text()) == {
+    found = json.loads((trained.directory / "evaluated.json").read_text())
+    measured = found.pop("evaluation")
+    assert [model["name"] for model in measured["models"]] == [
+        "movielens/1",
+        "biases",
+        "item mean",
+        "global mean",
+        "popularity",
+    ]
+    assert found == {
         "name": "movielens",
         "version": 1,
         "protocol": "held-out ratings",
@@ -119,7 +143,7 @@ def test_evaluating_on_a_file(from_files: Training, tmp_path: Path) -> None:
 
 def test_an_interrupted_training_publishes_nothing(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [RANKSERVE, "train", "--epochs", "1000"],
+        [RANKSERVE, "train", "--preset", "tutorial", "--epochs", "1000"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

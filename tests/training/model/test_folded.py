@@ -139,7 +139,9 @@ def test_embeddings_that_do_not_fit_the_first_layer() -> None:
 
 
 def test_an_unknown_architecture() -> None:
-    with pytest.raises(ValueError, match=r"architecture 'transformer' is none of those known here: embedding_mlp$"):
+    with pytest.raises(
+        ValueError, match=r"architecture 'transformer' is none of those known here: embedding_mlp, two_tower$"
+    ):
         fold(build_embedding_mlp(1, 1, EmbeddingMlpConfig()), "transformer")
 
 

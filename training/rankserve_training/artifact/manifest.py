@@ -14,6 +14,11 @@ MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.keras"
 CATALOG_FILE = "catalog.npz"
 USERS_FILE = "users.npz"
+# Only where a model can rank for strangers: see `model.newcomers` and `model.two_tower`.
+NEWCOMERS_MODEL_FILE = "newcomers.keras"
+NEWCOMERS_ENCODING_FILE = "newcomers.json"
+NEWCOMERS_COLUMNS_FILE = "newcomers.npz"
+NEWCOMERS_FILES = (NEWCOMERS_MODEL_FILE, NEWCOMERS_ENCODING_FILE, NEWCOMERS_COLUMNS_FILE)
 
 # Bounded, as numpy and the wire take no larger integers than these.
 _LARGEST = 2**63 - 1
@@ -113,11 +118,39 @@ class GoldenRequest(msgspec.Struct, frozen=True):
         user_id: known or not.
         candidate_ids: k ids, known or not.
         scores: k predicted ratings, in the order of the candidates.
+        choice_scores: k scores of the second output; empty where the model has none.
     """
 
     user_id: AnyId
     candidate_ids: list[AnyId]
     scores: list[float]
+    choice_scores: list[float] = []
+
+
+class GoldenNewcomer(msgspec.Struct, frozen=True):
+    """A request for a user of whom ratings or features came with it, and the scores that the Keras model gave.
+
+    Attributes:
+        history_item_ids: k known items that he has rated.
+        history_ratings: k ratings.
+        features: of the user, by name.
+        item_id: an id that is not known, described by its genres and year; the last candidate.
+        genres: of that item.
+        year: of that item, 0 for none.
+        candidate_ids: n known items.
+        scores: n + 1 predicted ratings.
+        choice_scores: n + 1.
+    """
+
+    history_item_ids: list[AnyId]
+    history_ratings: list[float]
+    features: dict[str, str]
+    item_id: AnyId
+    genres: list[str]
+    year: int
+    candidate_ids: list[AnyId]
+    scores: list[float]
+    choice_scores: list[float]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +171,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         library_versions: by distribution.
         files: every other file of the directory, by name.
         golden_requests: to be replayed before the version may serve.
+        golden_newcomers: likewise, where the model can rank for strangers.
     """
 
     format_version: int
@@ -154,6 +188,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     library_versions: dict[str, str]
     files: dict[str, FileEntry]
     golden_requests: list[GoldenRequest]
+    golden_newcomers: list[GoldenNewcomer] = []
 
     def encode(self) -> bytes:
         """The manifest as indented JSON with a final line end."""

@@ -10,6 +10,10 @@ from rankserve_training.artifact.manifest import (
     CATALOG_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
+    NEWCOMERS_COLUMNS_FILE,
+    NEWCOMERS_ENCODING_FILE,
+    NEWCOMERS_FILES,
+    NEWCOMERS_MODEL_FILE,
     USERS_FILE,
     IdRange,
     Manifest,
@@ -19,6 +23,8 @@ from rankserve_training.artifact.publish import file_entry
 
 if TYPE_CHECKING:
     import keras
+
+    from rankserve_training.model.newcomers import Newcomers
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,29 @@ class Artifact:
         from rankserve_training.model.loading import load_ranking_model
 
         return load_ranking_model(self.directory / MODEL_FILE, len(self.users), len(self.catalog))
+
+    def read_newcomers(self) -> "Newcomers | None":
+        """Reads how strangers are described; None where the model knows nothing but ids.
+
+        Raises:
+            ArtifactError: where the files do not fit together.
+        """
+        from rankserve_training.model.newcomers import Newcomers
+
+        present = [name for name in NEWCOMERS_FILES if name in self.manifest.files]
+        if not present:
+            return None
+        if len(present) < len(NEWCOMERS_FILES):
+            raise ArtifactError(f"{self.directory}: of {', '.join(NEWCOMERS_FILES)} it has only {', '.join(present)}")
+        encoding, columns = self.directory / NEWCOMERS_ENCODING_FILE, self.directory / NEWCOMERS_COLUMNS_FILE
+        return Newcomers.read(encoding, columns, len(self.users), len(self.catalog))
+
+    def load_newcomers_model(self, newcomers: "Newcomers") -> "keras.Model":
+        """Loads `newcomers.keras`; see `load_keras_model`."""
+        from rankserve_training.model.loading import load_newcomers_model
+
+        path = self.directory / NEWCOMERS_MODEL_FILE
+        return load_newcomers_model(path, newcomers.user_rows, newcomers.item_rows)
 
 
 def read_artifact(directory: Path) -> Artifact:

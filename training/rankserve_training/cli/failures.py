@@ -13,8 +13,9 @@ def one_line_failures() -> Iterator[None]:
     from rankserve_training.artifact.errors import ArtifactError
     from rankserve_training.data.errors import DataError
     from rankserve_training.presets import UnknownPresetError
+    from rankserve_training.towers.errors import CheckpointError
 
     try:
         yield
-    except (ArtifactError, DataError, UnknownPresetError) as error:
+    except (ArtifactError, CheckpointError, DataError, UnknownPresetError) as error:
         raise click.ClickException(str(error)) from error

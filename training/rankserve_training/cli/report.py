@@ -4,13 +4,16 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from rankserve_training.artifact.manifest import ScaleEntry
+
+if TYPE_CHECKING:
+    from rankserve_training.evaluation.result import EvaluationResult
 
 _MODELS = (("this model", "test_rmse"), ("biases only", "bias_only_rmse"), ("global mean", "global_mean_rmse"))
 
@@ -32,24 +35,38 @@ def print_figures(metrics: Mapping[str, float], rows: str, scale: ScaleEntry) ->
     Console(highlight=False).print(table)
 
 
-def check_writable(json_file: Path | None) -> None:
+def show_result(result: "EvaluationResult", html_file: Path | None) -> None:
+    """Prints what an evaluation found, and writes the report, if asked for."""
+    from rankserve_training.evaluation.report import write_report
+    from rankserve_training.evaluation.table import cold_start_table, measures_table
+
+    console = Console(highlight=False)
+    console.print(measures_table(result))
+    if result.cold_start or result.cold_items:
+        console.print(cold_start_table(result))
+    if html_file is not None:
+        write_report(result, html_file)
+        console.print(f"Report written to {html_file}")
+
+
+def check_writable(file: Path | None, option: str = "--json") -> None:
     """Refuses a file that could not be written, before the work is done.
 
     Raises:
         click.BadParameter: saying why.
     """
-    if json_file is None:
+    if file is None:
         return
-    directory = json_file.absolute().parent
-    if json_file.is_dir():
+    directory = file.absolute().parent
+    if file.is_dir():
         reason = "it is a directory"
     elif not directory.is_dir():
         reason = f"there is no directory {directory}"
-    elif not os.access(json_file if json_file.exists() else directory, os.W_OK):
+    elif not os.access(file if file.exists() else directory, os.W_OK):
         reason = "permission denied"
     else:
         return
-    raise click.BadParameter(f"{json_file} cannot be written: {reason}", param_hint="--json")
+    raise click.BadParameter(f"{file} cannot be written: {reason}", param_hint=option)
 
 
 def write_json(json_file: Path | None, result: Mapping[str, Any]) -> None:

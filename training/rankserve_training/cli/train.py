@@ -1,5 +1,6 @@
 """`rankserve train`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,17 +32,30 @@ as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are all
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--dataset", metavar="NAME", help="A known data set.  [default: movielens/100k]")
-@click.option("--preset", default="tutorial", show_default=True, metavar="NAME", help="The recipe.")
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="A known data set: movielens/100k, 1m, 20m, 25m or latest-small.  [default: movielens/100k]",
+)
+@click.option("--preset", default="two-tower", show_default=True, metavar="NAME", help="The recipe; or tutorial.")
 @click.option("--models-dir", default="models", show_default=True, type=_FILE, help="Where to publish.")
 @click.option("--name", help="The model's name.  [default: movielens; needed with --ratings]")
-@click.option("--epochs", type=click.IntRange(1, 10_000), help="Passes over the ratings.  [default: the preset's]")
+@click.option(
+    "--epochs", type=click.IntRange(1, 10_000), help="Passes over the ratings.  [default: the preset's choice]"
+)
 @click.option("--seed", default=42, show_default=True, type=_SEED, help="Of the initial weights.")
 @click.option("--split-seed", default=42, show_default=True, type=_SEED, help="Of the choice of test rows.")
 @click.option("--ratings", type=_FILE, help="Ratings of your own, instead of --dataset.")
 @click.option("--test-ratings", type=_FILE, help="Ratings to test on.  [default: a fifth of the ratings]")
 @click.option("--items", type=_FILE, help="Titles and genres of your items.")
 @click.option("--users", type=_FILE, help="Features of your users.")
+@click.option(
+    "--checkpoints",
+    type=_FILE,
+    help="Keep the state after each epoch in this directory, and go on from it if it is there.",
+)
+@click.option("--tensorboard", type=_FILE, help="Write logs for TensorBoard to this directory.")
+@click.option("--html", "html_file", type=_OUTPUT, help="Also write a report with pictures to this file.")
 @click.option("--json", "json_file", type=_OUTPUT, help="Also write the result to this file; its keys are below.")
 def train(
     dataset: str | None,
@@ -55,6 +69,9 @@ def train(
     test_ratings: Path | None,
     items: Path | None,
     users: Path | None,
+    checkpoints: Path | None,
+    tensorboard: Path | None,
+    html_file: Path | None,
     json_file: Path | None,
 ) -> None:
     """Train a model on ratings and publish it as the next version of its name.
@@ -64,11 +81,13 @@ def train(
     """
     # Keras and TensorFlow are imported only now, so that `--help` and a wrong option are answered at once.
     from rankserve_training.artifact.publish import check_place
-    from rankserve_training.cli.report import check_writable, print_figures, progress_console, write_json
+    from rankserve_training.cli.report import check_writable, print_figures, progress_console, show_result, write_json
     from rankserve_training.data import load
     from rankserve_training.presets import preset_named
+    from rankserve_training.towers.recipe import TwoTowerRecipe
 
     check_writable(json_file)
+    check_writable(html_file, "--html")
     if ratings is not None and dataset is not None:
         raise click.UsageError("--dataset and --ratings exclude each other")
     if ratings is not None and name is None:
@@ -77,19 +96,26 @@ def train(
     with one_line_failures():
         check_place(models_dir, name)
         recipe = preset_named(preset)
+        if checkpoints is not None and not isinstance(recipe, TwoTowerRecipe):
+            raise click.UsageError(f"the preset {preset} is trained in seconds and keeps no --checkpoints")
         console = progress_console()
         data = load(
             dataset, ratings=ratings, test_ratings=test_ratings, items=items, users=users, announce=console.print
         )
+        from rankserve_training.evaluation.subjects import evaluate_trained
+        from rankserve_training.evaluation.summary import ranking_metrics
         from rankserve_training.packaging import publish_model
         from rankserve_training.train import TrainingSettings, train_model
 
-        settings = TrainingSettings(preset, epochs or recipe.epochs, seed, split_seed)
+        settings = TrainingSettings(preset, epochs, seed, split_seed, checkpoints, tensorboard)
         console.print(f"Training preset {preset} on {len(data.ratings):,} ratings of {data.name} ({data.source}).")
         trained = train_model(data, settings, console)
+        result = evaluate_trained(trained, name)
+        trained = replace(trained, metrics=trained.metrics | ranking_metrics(result))
         published = publish_model(trained, models_dir, name)
     manifest = published.manifest
     print_figures(manifest.metrics, f"{manifest.split.test_count:,} held-out ratings", manifest.rating_scale)
+    show_result(replace(result, version=str(manifest.version)), html_file)
     click.echo(f"Published {manifest.name}/{manifest.version} in {published.directory}")
     write_json(json_file, _as_json(published))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.model import embedding_mlp
+from rankserve_training.model import embedding_mlp, two_tower
 from rankserve_training.model.backend import keras
 
 Float32s = npt.NDArray[np.float32]
@@ -78,6 +78,19 @@ class TableHalf:
 
 
 @dataclass(frozen=True)
+class Towers:
+    """Rows of the two sides whose product is a score: `sum(user[u] * item[i])`.
+
+    Attributes:
+        user: float32[users + 1, k], or as many rows as the model of newcomers has.
+        item: float32[items + 1, k], likewise.
+    """
+
+    user: Float32s
+    item: Float32s
+
+
+@dataclass(frozen=True)
 class FoldedModel:
     """`rating = offset + scale * output(relu(...hidden(relu(user_half(user) + item_half(item)))))`.
 
@@ -88,6 +101,9 @@ class FoldedModel:
         output: the last layer, one output, linear.
         scale: from label to rating.
         offset: the rating of label 0.
+        rating_towers: their product is added to the rating; None where there is none.
+        choice_towers: their product is the second output, by which a whole catalogue is ranked; None without one.
+        bounds: the lowest and highest rating, to which the rating is clipped; None where it is not.
     """
 
     user_half: TableHalf
@@ -96,6 +112,9 @@ class FoldedModel:
     output: DenseLayer
     scale: float
     offset: float
+    rating_towers: Towers | None = None
+    choice_towers: Towers | None = None
+    bounds: tuple[float, float] | None = None
 
 
 def fold(model: keras.Model, architecture: str, max_table_bytes: float = math.inf) -> FoldedModel:
@@ -151,6 +170,26 @@ def _unfolded_embedding_mlp(model: keras.Model) -> FoldedModel:
     )
 
 
+def folded_two_tower(model: keras.Model) -> FoldedModel:
+    """What serving needs of one of the two models of an artifact of two towers: there is nothing left to fold.
+
+    Args:
+        model: of known pairs, or of newcomers; the tables of the latter hold what its rows are summed of.
+    """
+    users, items, head = two_tower.rows_of(model, "user"), two_tower.rows_of(model, "item"), two_tower.head_of(model)
+    return FoldedModel(
+        user_half=TableHalf(users.hidden, None),
+        item_half=TableHalf(items.hidden, None),
+        hidden=(),
+        output=DenseLayer(head.kernel[:, np.newaxis], np.zeros(1, np.float32)),
+        scale=1.0,
+        offset=0.0,
+        rating_towers=Towers(users.embedding, items.embedding),
+        choice_towers=Towers(users.choice, items.choice),
+        bounds=(head.minimum, head.maximum),
+    )
+
+
 def _embeddings(model: keras.Model, name: str) -> Float32s:
     """A table in the memory where Keras holds it; `get_weights` would copy it."""
     (variable,) = model.get_layer(name).weights
@@ -164,4 +203,7 @@ def _aligned_empty(rows: int, width: int) -> Float32s:
     return memory[start : start + size].view(np.float32).reshape(rows, width)
 
 
-_UNFOLDED: dict[str, Callable[[keras.Model], FoldedModel]] = {embedding_mlp.ARCHITECTURE: _unfolded_embedding_mlp}
+_UNFOLDED: dict[str, Callable[[keras.Model], FoldedModel]] = {
+    embedding_mlp.ARCHITECTURE: _unfolded_embedding_mlp,
+    two_tower.ARCHITECTURE: folded_two_tower,
+}

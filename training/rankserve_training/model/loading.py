@@ -11,15 +11,19 @@ from rankserve_training.model.backend import keras
 # Every class that a published model is made of. Keras is not asked to build anything else, so a class of its own that
 # reads files or runs code when it is built cannot be reached through a model file.
 _ALLOWED_CLASSES = {
+    "Activation",
+    "Add",
     "Concatenate",
     "Constant",
     "Dense",
     "DTypePolicy",
+    "Dot",
     "Embedding",
     "Functional",
     "GlorotUniform",
     "InputLayer",
     "RandomUniform",
+    "ReLU",
     "Rescaling",
     "Zeros",
 }
@@ -38,14 +42,23 @@ def load_ranking_model(path: Path, user_count: int, item_count: int) -> keras.Mo
         ArtifactError: where the file is not a Keras model, names a class that is not allowed, or its tables have
             other sizes.
     """
+    return _load(path, user_count + 1, item_count + 1)
+
+
+def load_newcomers_model(path: Path, user_rows: int, item_rows: int) -> keras.Model:
+    """The same for a model of newcomers, whose tables should have so many rows."""
+    return _load(path, user_rows, item_rows)
+
+
+def _load(path: Path, user_rows: int, item_rows: int) -> keras.Model:
     _check_classes(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers raise, often with many lines
         reason = " ".join(str(error).split())
         raise ArtifactError(f"{path} cannot be loaded as a Keras model: {reason}") from error
-    for name, count in (("user", user_count), ("item", item_count)):
-        _check_table(path, model, name, count)
+    for name, rows in (("user", user_rows), ("item", item_rows)):
+        _check_table(path, model, name, rows)
     return model
 
 
@@ -82,10 +95,10 @@ def _class_names(config: Any) -> set[str]:
     return names
 
 
-def _check_table(path: Path, model: keras.Model, name: str, count: int) -> None:
+def _check_table(path: Path, model: keras.Model, name: str, expected: int) -> None:
     try:
         rows = model.get_layer(f"{name}_embedding").input_dim
     except (AttributeError, ValueError) as error:
         raise ArtifactError(f"{path} has no embedding layer named '{name}_embedding'") from error
-    if rows != count + 1:
-        raise ArtifactError(f"{path}: its {name} table has {rows} rows, but {count} {name}s need {count + 1}")
+    if rows != expected:
+        raise ArtifactError(f"{path}: its {name} table has {rows} rows, but its {name}s need {expected}")

@@ -1,0 +1,89 @@
+"""The towers that predict what a user chooses to rate, whatever he then thinks of it.
+
+    user   a vector of his features and of what he has chosen, each item with a vector of its own
+    item   a vector of its id and of its features, and how often it is chosen
+
+Trained as an autoencoder of sets with a multinomial likelihood (Liang et al., "Variational Autoencoders for
+Collaborative Filtering", 2018, their Mult-DAE, without its nonlinearity): from a part of what a user has chosen, all of
+it is predicted, among all items.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from rankserve_training.model.backend import keras
+from rankserve_training.rows import RatedPairs
+from rankserve_training.towers.features import Bags
+from rankserve_training.towers.layers import BagOfFeatures, Coins, SlotSums
+from rankserve_training.towers.recipe import ChoiceRecipe
+
+ops = keras.ops
+
+
+class ChoiceTowers(keras.Model):  # type: ignore[misc]  # Keras ships no types
+    """From batches of whole users to float32[ratings, 1]: the logarithm of the probability of each choice."""
+
+    def __init__(
+        self, recipe: ChoiceRecipe, train: RatedPairs, slots: int, item_count: int, users: Bags, items: Bags, seed: int
+    ) -> None:
+        """Makes the tables.
+
+        Args:
+            recipe: sizes and rates.
+            train: what was chosen; how often is where the items' popularity starts.
+            slots: users in a batch.
+            item_count: known items.
+            users: features of users, users + 1 entities.
+            items: features of items.
+            seed: of all that is random.
+        """
+        super().__init__(name="choice_towers")
+        self._recipe, self._slots = recipe, slots
+        seeds = iter(np.random.default_rng(seed).integers(2**31 - 1, size=32).tolist())
+
+        def table(name: str, rows: int) -> keras.layers.Embedding:
+            initializer = keras.initializers.RandomNormal(stddev=recipe.initial, seed=next(seeds))
+            embedding = keras.layers.Embedding(rows, recipe.width, embeddings_initializer=initializer, name=name)
+            embedding.build()
+            return embedding
+
+        self.user_always = table("user_always", 1)
+        self.chosen = table("chosen", item_count + 1)
+        self.item_id = table("item_id", item_count + 1)
+        self.user_features = BagOfFeatures(users, recipe.width, recipe.initial, next(seeds), "user_features")
+        self.item_features = BagOfFeatures(items, recipe.width, recipe.initial, next(seeds), "item_features")
+        counts = np.bincount(train.items, minlength=item_count + 1).astype(np.float32)
+        self.popularity = self.add_weight((item_count + 1,), initializer="zeros", name="popularity")
+        self.popularity.assign(np.log(counts + 1))
+        self._all_items = np.arange(item_count + 1, dtype=np.int32)
+        self._slot_sums = SlotSums(slots)
+        self._coins = Coins(next(seeds), "coins")
+        self._dropout = keras.layers.Dropout(recipe.dropout, seed=next(seeds))
+        self.built = True
+
+    def call(self, batch: dict[str, Any], training: bool = False) -> Any:
+        """See the class; `batch` is what `UserBatches` gives."""
+        slot, present = batch["slot"], batch["present"][:, np.newaxis]
+        known = present
+        if training:
+            kept = 1 - self._recipe.entry_dropout
+            known = present * self._coins.flip(kept, (slot.shape[0], 1)) / kept
+        values = ops.concatenate([self.chosen(batch["item"]) * known, present], axis=1)
+        sums = self._slot_sums(values, slot)
+        scale = ops.maximum(sums[:, -1:], 1.0) ** -0.5
+        users = self._slot_sums.first(batch["user"], batch["present"], slot)
+        vectors = (
+            self.user_always(ops.zeros((self._slots,), "int32")) + sums[:, :-1] * scale + self.user_features(users)
+        )
+        items = self.item_id(self._all_items) + self.item_features(self._all_items)
+        logits = self._dropout(vectors, training=training) @ ops.transpose(items) + self.popularity
+        # Row 0 is nobody's choice.
+        probabilities = ops.log_softmax(logits[:, 1:], axis=-1)
+        places = slot * probabilities.shape[1] + ops.maximum(batch["item"] - 1, 0)
+        return ops.take(ops.reshape(probabilities, (-1,)), places)[:, np.newaxis]
+
+
+def unlikelihood(_: Any, log_probability: Any) -> Any:
+    """The loss: how unlikely the choices are, in nats; float32[ratings]."""
+    return -log_probability[:, 0]
