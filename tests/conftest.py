@@ -25,7 +25,7 @@ StartServer: TypeAlias = Callable[..., ServerProcess]
 def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MODELS_DIR with `movielens/1`: the tutorial's model after one epoch on the real ratings."""
     directory = tmp_path_factory.mktemp("models")
-    command = [RANKSERVE, "train", "--epochs", "1", "--models-dir", str(directory)]
+    command = [RANKSERVE, "train", "--preset", "tutorial", "--epochs", "1", "--models-dir", str(directory)]
     training = subprocess.run(command, capture_output=True, text=True, check=False)
     assert training.returncode == 0, training.stderr
     return directory

@@ -75,6 +75,13 @@ _LIMITS = Limits()
     "--max-top-k", default=_LIMITS.max_top_k, show_default=True, type=click.IntRange(1), help="top_k of one request."
 )
 @click.option(
+    "--max-history",
+    default=_LIMITS.max_history,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Ratings that one request brings along for its user.",
+)
+@click.option(
     "--max-batch-requests",
     default=_LIMITS.max_batch_requests,
     show_default=True,

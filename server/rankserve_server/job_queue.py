@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from rankserve_server.engine.engine import Engine
 from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError
-from rankserve_server.score_batch import ScoreBatch, Slice, next_slice
+from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.score_job import ScoreJob
+from rankserve_server.score_slice import Slice, next_slice
 
 # Slices of a batch. With two, the calls that are answered together are twice as many, and so are those that arrive
 # together: what the core does for each is less.

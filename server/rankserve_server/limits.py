@@ -8,8 +8,9 @@ class Limits:
     """Bounds on requests; each has a flag of `rankserve serve`.
 
     Attributes:
-        max_candidates: candidates, and excluded ids, of one request.
+        max_candidates: candidates of one request; as many excluded ids and new items.
         max_top_k: `top_k` of one request.
+        max_history: ratings that one request brings along for its user.
         max_batch_requests: requests of one BatchRank call.
         max_batch_candidates: candidates of all requests of one BatchRank call together.
         max_message_bytes: size of one message from a client.
@@ -20,6 +21,7 @@ class Limits:
 
     max_candidates: int = 10_000
     max_top_k: int = 10_000
+    max_history: int = 1_000
     max_batch_requests: int = 1_000
     max_batch_candidates: int = 100_000
     max_message_bytes: int = 4 * 1024 * 1024

@@ -1,9 +1,31 @@
 """A model version that can answer."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from rankserve_server.engine.engine import Engine
 from rankserve_training.artifact import Catalog, Manifest, UserTable
+
+if TYPE_CHECKING:
+    from rankserve_training.model.newcomers import Newcomers
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a model can use of a request beyond the user and the candidates.
+
+    Attributes:
+        history: whether it uses ratings that came with the request.
+        user_features: the names that it takes, in alphabetical order.
+        new_items: whether it uses what the request says of new items.
+        choice: whether it can rank by choice.
+    """
+
+    history: bool
+    user_features: tuple[str, ...]
+    new_items: bool
+    choice: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,12 +37,14 @@ class LoadedModel:
         catalog: its items.
         users: its users.
         engine: its compiled model.
+        newcomers: how it describes strangers to the engine; None where it knows nothing but ids.
     """
 
     manifest: Manifest
     catalog: Catalog
     users: UserTable
     engine: Engine
+    newcomers: "Newcomers | None" = None
 
     @property
     def name(self) -> str:
@@ -31,3 +55,16 @@ class LoadedModel:
     def version(self) -> int:
         """The version, 1 or more."""
         return self.manifest.version
+
+    @cached_property
+    def abilities(self) -> Abilities:
+        """What requests may ask of it."""
+        if self.newcomers is None:
+            return Abilities(history=False, user_features=(), new_items=False, choice=self.engine.has_choice)
+        encoding = self.newcomers.encoding
+        return Abilities(
+            history=True,
+            user_features=tuple(sorted(feature.name for feature in encoding.user_features)),
+            new_items=bool(encoding.item_features),
+            choice=self.engine.has_choice,
+        )

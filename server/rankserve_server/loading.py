@@ -7,20 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rankserve_server.engine.engine import Engine
+from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_training.artifact import Artifact, ArtifactError, GoldenRequest, read_artifact
+from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
+from rankserve_training.artifact.manifest import NEWCOMERS_MODEL_FILE
 
 if TYPE_CHECKING:
     from rankserve_training.model.folded import FoldedModel, TableHalf
+    from rankserve_training.model.newcomers import Newcomers
 
 _log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
-# Folding changes the order of float32 operations, and so the last bits of a score. Relative to the span of the scale.
-_GOLDEN_TOLERANCE = 1e-5
 
 
 def load_version(directory: Path, checkpoint: Callable[[], None], max_table_mib: float = math.inf) -> LoadedModel:
@@ -38,11 +37,17 @@ def load_version(directory: Path, checkpoint: Callable[[], None], max_table_mib:
     artifact = read_artifact(directory)
     checkpoint()
     folded = _fold(artifact, checkpoint, max_table_mib)
+    newcomers = artifact.read_newcomers()
+    folded_newcomers = None if newcomers is None else _fold_newcomers(artifact, newcomers)
     # A Keras model refers to itself: without this its tables would stay beside the engine's.
     gc.collect()
-    engine = Engine(folded, checkpoint)
-    _replay_golden_requests(artifact, engine)
-    return LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine)
+    try:
+        engine = Engine(folded, checkpoint, folded_newcomers)
+        model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, newcomers)
+        replay_golden_requests(model)
+    except ValueError as error:
+        raise ArtifactError(f"{artifact.directory}: {error}") from error
+    return model
 
 
 def _fold(artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: float) -> "FoldedModel":
@@ -57,6 +62,19 @@ def _fold(artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: flo
         raise ArtifactError(f"{artifact.directory}: {error}") from error
     _report_unfolded(artifact, folded, max_table_mib)
     return folded
+
+
+def _fold_newcomers(artifact: Artifact, newcomers: "Newcomers") -> "FoldedModel":
+    from rankserve_training.model import two_tower
+    from rankserve_training.model.folded import folded_two_tower
+
+    architecture = artifact.manifest.training.architecture
+    if architecture != two_tower.ARCHITECTURE:
+        raise ArtifactError(f"{artifact.directory}: no way is known to rank for strangers with {architecture!r}")
+    try:
+        return folded_two_tower(artifact.load_newcomers_model(newcomers))
+    except (ValueError, AttributeError) as error:  # a layer is missing, or is of another kind
+        raise ArtifactError(f"{artifact.directory}: {NEWCOMERS_MODEL_FILE} is not of two towers: {error}") from error
 
 
 def _report_unfolded(artifact: Artifact, model: "FoldedModel", max_table_mib: float) -> None:
@@ -86,24 +104,3 @@ def _sizes(half: "TableHalf") -> str:
 
 def _mib(size: int) -> str:
     return f"{size / _MIB:,.1f} MiB"
-
-
-def _replay_golden_requests(artifact: Artifact, engine: Engine) -> None:
-    for golden in artifact.manifest.golden_requests:
-        _replay(artifact, engine, golden)
-
-
-def _replay(artifact: Artifact, engine: Engine, golden: GoldenRequest) -> None:
-    items = artifact.catalog.index.rows(np.array(golden.candidate_ids, np.int64))
-    users = np.full(len(items), artifact.users.index.row(golden.user_id), np.int32)
-    for start in range(0, len(items), engine.slice_rows):
-        stop = start + engine.slice_rows
-        scores = engine.score(users[start:stop], items[start:stop]).astype(np.float64)
-        expected = np.array(golden.scores[start:stop])
-        difference = float(np.max(np.abs(scores - expected)))
-        allowed = _GOLDEN_TOLERANCE * artifact.manifest.rating_scale.span
-        if not difference <= allowed:  # also where it is NaN
-            raise ArtifactError(
-                f"{artifact.directory}: user {golden.user_id}'s golden request is off by {difference:.3g} where "
-                f"{allowed:.3g} is allowed; the model does not give the scores that it was published with"
-            )

@@ -1,21 +1,35 @@
 """What Rank means: which candidates are scored, and how the scores become an answer. No gRPC and no threads in here."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import IntEnum
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rankserve_server.engine.engine import Rows, Scores
-from rankserve_server.errors import InvalidRequestError, UnsupportedError, Violation
+from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.told import Ids, Told, UserBasis, cannot_use, check_told
+from rankserve_server.told_rows import newcomer_rows, told_items, told_user
 
-Ids: TypeAlias = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    from rankserve_server.newcomer_rows import NewcomerRows
+
 Places: TypeAlias = npt.NDArray[np.intp]
 
 _NAMED_IDS = 5
 # Below this many candidates sorting packed keys does not pay.
 _PACKED_FROM = 1_024
+
+
+class RankBy(IntEnum):
+    """What makes an item better than another; the numbers are those of the protocol."""
+
+    UNSPECIFIED = 0
+    RATING = 1
+    CHOICE = 2
 
 
 # Not frozen: that makes building one three times as slow, and one is built for every request.
@@ -34,7 +48,9 @@ class RankQuery:
         reject_unknown_user: whether an unknown user is an error.
         reject_unknown_items: whether an unknown candidate is an error.
         omit_unknown_items: whether unknown candidates are left out.
-        has_history: whether ratings came with the request.
+        rank_by: what makes an item better; UNSPECIFIED is CHOICE for the whole catalogue where the model has it, else
+            RATING.
+        told: what came with the request for its user and for new items; None where nothing did.
     """
 
     user_id: int
@@ -47,7 +63,8 @@ class RankQuery:
     reject_unknown_user: bool = False
     reject_unknown_items: bool = False
     omit_unknown_items: bool = False
-    has_history: bool = False
+    rank_by: RankBy = RankBy.UNSPECIFIED
+    told: Told | None = None
 
 
 @dataclass(slots=True)
@@ -58,21 +75,33 @@ class Ranking:
         item_ids: int64[k], the items, best first or as sent.
         item_rows: int32[k], their rows, 0 for those that the model does not know.
         scores: float32[k], their predicted ratings.
+        choice_scores: float32[k], by which they are ranked; None where they are ranked by their ratings.
         titles: their titles; None where they were not asked for.
         unknown_item_ids: candidates that the model does not know, each once, in order of appearance.
+        described_item_ids: those of them that were scored by what the request says of them, likewise.
         user_known: whether the model knows the user.
+        user_basis: what he was scored by.
     """
 
     item_ids: Ids
     item_rows: Rows
     scores: Scores
+    choice_scores: Scores | None
     titles: list[str] | None
     unknown_item_ids: list[int]
+    described_item_ids: list[int]
     user_known: bool
+    user_basis: UserBasis
 
 
 class Plan:
-    """What has to be scored for a query, and what to do with the scores."""
+    """What has to be scored for a query, and what to do with the scores.
+
+    Attributes:
+        user_row: of the user table.
+        item_rows: int32[count] rows of the item table; None for all.
+        newcomer: rows that are in no table; None where there are none.
+    """
 
     def __init__(self, query: RankQuery, model: LoadedModel) -> None:
         """Looks the ids up and leaves out what is excluded.
@@ -81,22 +110,26 @@ class Plan:
             InvalidRequestError: where the query rejects unknown ids and there are some.
             UnsupportedError: where the model cannot do what the query asks for.
         """
-        if query.has_history:
-            raise UnsupportedError(
-                f"{model.name}/{model.version} cannot use `history`: its preset is {model.manifest.training.preset!r}"
-            )
         self._query = query
         self._model = model
+        self._by_choice = self._is_by_choice()
         self.user_row = model.users.index.row(query.user_id)
         if query.reject_unknown_user and not self.user_row:
             raise InvalidRequestError(Violation("user_id", f"user {query.user_id} is not known to the model"))
+        self._user_basis = UserBasis.KNOWN if self.user_row else UserBasis.AVERAGE
+        self.newcomer: NewcomerRows | None = None
         self._unknown_ids: list[int] = []
+        self._described_ids: list[int] = []
         # Of the scores, those that may be in the answer; None for all.
         self._kept: npt.NDArray[np.bool_] | None = None
+        if query.told is not None:
+            check_told(query.told, model)
         if query.candidate_ids is None:
             self._plan_catalog()
         else:
             self._plan_candidates(query.candidate_ids)
+        if query.told is not None:
+            self._plan_newcomers(query.told)
 
     @property
     def count(self) -> int:
@@ -104,10 +137,16 @@ class Plan:
         return len(self._model.catalog) if self.item_rows is None else len(self.item_rows)
 
     def finish(self, scores: Scores) -> Ranking:
-        """The answer, from float32[count] scores."""
+        """The answer.
+
+        Args:
+            scores: float32[count], or float32[2, count] where the model has choices; float32[0] where nothing was to be
+                scored.
+        """
         if self._kept is not None:
-            scores = scores[self._kept]
-        places = best_places(scores, self._query.top_k)
+            scores = scores[..., self._kept]
+        ratings, choices = (scores, scores) if scores.ndim == 1 else scores
+        places = best_places(choices if self._by_choice else ratings, self._query.top_k)
         if self._query.as_sent:
             places.sort()
         # `take` is twice as fast as indexing.
@@ -115,11 +154,22 @@ class Plan:
         return Ranking(
             item_ids=self._answer_ids.take(places),
             item_rows=rows,
-            scores=scores.take(places),
+            scores=ratings.take(places),
+            choice_scores=choices.take(places) if self._by_choice else None,
             titles=self._titles(rows) if self._query.include_titles else None,
             unknown_item_ids=self._unknown_ids,
+            described_item_ids=self._described_ids,
             user_known=self.user_row != 0,
+            user_basis=self._user_basis,
         )
+
+    def _is_by_choice(self) -> bool:
+        has_choice, rank_by = self._model.engine.has_choice, self._query.rank_by
+        if rank_by == RankBy.UNSPECIFIED:
+            return has_choice and self._query.candidate_ids is None
+        if rank_by == RankBy.CHOICE and not has_choice:
+            raise cannot_use(self._model, "rank_by")
+        return rank_by == RankBy.CHOICE
 
     def _plan_catalog(self) -> None:
         """The whole item table is scored in place; what is excluded is taken out of the scores afterwards."""
@@ -147,15 +197,33 @@ class Plan:
         self.item_rows = self._answer_rows = rows
         self._answer_ids = ids
 
+    def _plan_newcomers(self, told: Told) -> None:
+        """Lets what the request tells count; the answer keeps row 0 for items that are in no table."""
+        user = told_user(told, self._model, self.user_row)
+        self._user_basis = user.basis
+        items = told_items(told, self._model, self._answer_ids, self._answer_rows)
+        self.newcomer = newcomer_rows(user, self.user_row, items)
+        if items is not None:
+            self._described_ids = items.ids
+            self.item_rows = self._answer_rows.copy()
+            self.item_rows[items.places] = len(self._model.catalog) + 1 + items.numbers
+
     def _not_excluded(self, rows: Rows, ids: Ids) -> npt.NDArray[np.bool_] | None:
         """Which candidates may stay; None for all."""
         kept: npt.NDArray[np.bool_] | None = None
         if self._query.exclude_seen and self.user_row:
             kept = ~np.isin(rows, self._model.users.seen(self.user_row))
-        if self._query.exclude_ids is not None:
-            not_listed = ~np.isin(ids, self._query.exclude_ids)
+        for listed in self._excluded_ids():
+            not_listed = ~np.isin(ids, listed)
             kept = not_listed if kept is None else kept & not_listed
         return kept
+
+    def _excluded_ids(self) -> Iterator[Ids]:
+        query = self._query
+        if query.exclude_ids is not None:
+            yield query.exclude_ids
+        if query.exclude_seen and query.told is not None:
+            yield query.told.history_ids
 
     def _titles(self, rows: Rows) -> list[str]:
         titles = self._model.catalog.titles

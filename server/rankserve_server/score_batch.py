@@ -2,34 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from rankserve_server import newcomer_batch
 from rankserve_server.engine.engine import Engine, PendingScores, Scores
 from rankserve_server.score_job import ScoreJob
+from rankserve_server.score_slice import Slice
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, slots=True)
-class Slice:
-    """The candidates `start` to `stop` of a job."""
-
-    job: ScoreJob
-    start: int
-    stop: int
-
-    @property
-    def count(self) -> int:
-        """How many candidates these are."""
-        return self.stop - self.start
-
-
-def next_slice(job: ScoreJob) -> Slice:
-    """What a job has scored next."""
-    start = job.scored
-    return Slice(job, start, min(job.count, start + job.engine.slice_rows))
 
 
 class ScoreBatch:
@@ -93,27 +74,38 @@ def _engine_calls(slices: Sequence[Slice]) -> list[_EngineCall]:
     """Pairs of one engine are scored together, as many as it takes; slices of a whole catalogue each by itself."""
     calls = []
     pairs: dict[Engine, list[Slice]] = {}
+    newcomers: dict[Engine, list[Slice]] = {}
     for piece in slices:
-        if piece.job.item_rows is None:
+        if piece.job.newcomer is not None:
+            newcomers.setdefault(piece.job.engine, []).append(piece)
+        elif piece.job.item_rows is None:
             calls.append(_EngineCall([piece], _start_catalog))
         else:
             pairs.setdefault(piece.job.engine, []).append(piece)
     for engine, together in pairs.items():
-        calls += [_EngineCall(part, _start_pairs) for part in _parts(together, engine.slice_rows)]
+        calls += [_EngineCall(part, _start_pairs) for part in _parts(together, engine.slice_rows, _count_of)]
+    for engine, together in newcomers.items():
+        parts = _parts(together, engine.slice_rows, newcomer_batch.weight_of)
+        calls += [_EngineCall(part, newcomer_batch.start_newcomers) for part in parts]
     return calls
 
 
-def _parts(slices: list[Slice], most: int) -> Iterator[list[Slice]]:
-    """Splits slices, none longer than `most` candidates, into runs that are not longer either."""
+def _parts(slices: list[Slice], most: int, weight_of: Callable[[Slice], int]) -> Iterator[list[Slice]]:
+    """Splits slices, none of more weight than `most`, into runs that have no more either."""
     part: list[Slice] = []
-    count = 0
+    total = 0
     for piece in slices:
-        count += piece.count
-        if count > most:
+        weight = weight_of(piece)
+        total += weight
+        if total > most:
             yield part
-            part, count = [], piece.count
+            part, total = [], weight
         part.append(piece)
     yield part
+
+
+def _count_of(piece: Slice) -> int:
+    return piece.stop - piece.start
 
 
 def _start_catalog(slices: list[Slice]) -> PendingScores:
@@ -138,5 +130,5 @@ def _keep(slices: list[Slice], scores: Scores) -> None:
     place = 0
     for piece in slices:
         end = place + piece.stop - piece.start
-        piece.job.keep(piece.start, piece.stop, scores[place:end])
+        piece.job.keep(piece.start, piece.stop, scores[..., place:end])
         place = end

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rankserve_server.engine.engine import Engine, Rows, Scores
+from rankserve_server.newcomer_rows import NewcomerRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +20,11 @@ class ScoreJob:
         engine: of the version that answers.
         user_row: row of the user table.
         item_rows: int32[n] rows of the item table; None for all items, row 1 first.
+        newcomer: the rows that are in no table, the user's among them; None where there are none.
         deadline: on the clock of `time.monotonic`; infinite where the caller has none.
         count: how many candidates.
         scored: how many of them have been scored, from the first.
-        scores: float32[n], once it is done and did not fail.
+        scores: float32[n] or float32[2, n] (see `Engine`), once it is done and did not fail.
         error: why it was not scored, once it is done and failed.
         abandoned: set by a caller that has gone; the job is then dropped before it costs anything.
         on_done: what the caller wants called once the job is done; see `tell`.
@@ -35,17 +37,26 @@ class ScoreJob:
         "engine",
         "error",
         "item_rows",
+        "newcomer",
         "on_done",
         "scored",
         "scores",
         "user_row",
     )
 
-    def __init__(self, engine: Engine, user_row: int, item_rows: Rows | None, deadline: float = float("inf")) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        user_row: int,
+        item_rows: Rows | None,
+        deadline: float = float("inf"),
+        newcomer: NewcomerRows | None = None,
+    ) -> None:
         self.engine = engine
         self.user_row = user_row
         self.item_rows = item_rows
         self.deadline = deadline
+        self.newcomer = newcomer
         self.count = engine.item_count if item_rows is None else len(item_rows)
         self.scored = 0
         self.scores = _NO_SCORES
@@ -59,13 +70,13 @@ class ScoreJob:
         return self.count - self.scored
 
     def keep(self, start: int, stop: int, scores: Scores) -> None:
-        """Takes the scores of the candidates `start` to `stop`: float32[stop - start]."""
+        """Takes the scores of the candidates `start` to `stop`."""
         if stop - start == self.count:
             self.scores = scores
             return
-        if not len(self.scores):
-            self.scores = np.empty(self.count, np.float32)
-        self.scores[start:stop] = scores
+        if self.scores is _NO_SCORES:
+            self.scores = np.empty((*scores.shape[:-1], self.count), np.float32)
+        self.scores[..., start:stop] = scores
 
     def tell(self) -> None:
         """Tells the caller that the job is done; whoever takes jobs out of the queue does that.

@@ -13,9 +13,10 @@ import pytest
 from checks.repository import ROOT
 
 STEPS = [
-    "train --preset tutorial --models-dir models",
+    "train --models-dir models",
     "serve --models-dir models --port 50071",
     "rank --server 127.0.0.1:50071 --user 42 204 141 131",
+    "rank --server 127.0.0.1:50071 --history 50=5 --history 172=5 --history 258=2 --top-k 3",
 ]
 
 
@@ -90,7 +91,8 @@ def test_shows_and_takes_every_step(demo: Demo) -> None:
     assert (status, errors) == (0, "")
     assert demo.calls == STEPS
     typed = [line for line in output.splitlines() if line.startswith("$ ")]
-    assert typed[:3] == [f"$ rankserve {STEPS[0]}", f"$ rankserve {STEPS[1]} &", f"$ rankserve {STEPS[2]}"]
+    train, serve, *rank = STEPS
+    assert typed[:4] == [f"$ rankserve {train}", f"$ rankserve {serve} &", *(f"$ rankserve {step}" for step in rank)]
     assert "rankserve ready on" in output
     assert "rank done" in output
     _assert_clean(demo)
@@ -104,8 +106,8 @@ def test_shows_and_takes_every_step(demo: Demo) -> None:
         ("serve dies later", 2, "error: cannot listen on 127.0.0.1: the port is taken"),
         ("serve is never ready", 2, "the server was not ready after 2 s"),
         ("rank fails", 3, "rank: out of luck"),
-        ("serve stops badly", 3, "the server exited with status 3"),
-        ("serve ignores SIGTERM", 3, "still running 1 s after SIGTERM"),
+        ("serve stops badly", 4, "the server exited with status 3"),
+        ("serve ignores SIGTERM", 4, "still running 1 s after SIGTERM"),
     ],
 )
 def test_a_failed_step_fails_the_demo(demo: Demo, fault: str, steps: int, message: str) -> None:

@@ -10,11 +10,11 @@ README = Path(__file__).parents[2] / "README.md"
 _ADDRESS = "127.0.0.1:50051"
 
 
-def test_the_example_runs(server: ServerProcess) -> None:
+def test_the_example_runs(towers_server: ServerProcess) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert _ADDRESS in example
     # A generous time-out: the tests' machine may be busy.
-    source = example.replace(_ADDRESS, server.address).replace("timeout=0.2", "timeout=30")
+    source = example.replace(_ADDRESS, towers_server.address).replace("timeout=0.2", "timeout=30")
     source = source.replace("        error.field_violations", "        violations = error.field_violations")
     seen: dict[str, Any] = {}
     exec(compile(source, str(README), "exec"), seen)  # noqa: S102, our own text

@@ -54,5 +54,6 @@ def ranked(request: ranking_pb2.RankRequest, world: World) -> ranking_pb2.RankRe
         scores=[scores[place] for place in places],
         unknown_item_ids=unknown,
         user_known=user in world.seen,
+        user_basis=ranking_pb2.USER_BASIS_KNOWN if user in world.seen else ranking_pb2.USER_BASIS_AVERAGE,
         titles=[world.titles.get(candidates[place], "") for place in places] if request.include_titles else [],
     )

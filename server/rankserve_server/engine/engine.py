@@ -1,67 +1,78 @@
 """Scoring pairs of table rows with a folded model, compiled ahead of time for every shape that can occur."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from rankserve_server.engine.arrays import PendingScores, Rows, Scores, padded
 from rankserve_server.engine.buckets import BLOCK_ROWS, BUCKETS, LARGEST_BUCKET, bucket_for
+from rankserve_server.engine.formula import (
+    Formula,
+    Side,
+    Weights,
+    by_blocks,
+    first_sums,
+    first_sums_of_one,
+    item_side,
+    user_side,
+    weights_of,
+)
 from rankserve_server.engine.jax_setup import jax
-from rankserve_training.model.folded import DenseLayer, FoldedModel
+from rankserve_server.engine.newcomers import SLOTS, Bag, NewcomerScorer, NewUser
+from rankserve_training.model.folded import FoldedModel
+
+__all__ = ["Engine", "PendingScores", "Rows", "Scores"]
 
 _log = logging.getLogger(__name__)
 
 # How many users' catalogues are compared with their pairs when a model is loaded.
 _PROBED_USERS = 8
 
-Rows = npt.NDArray[np.int32]
-Scores = npt.NDArray[np.float32]
-
-
-class PendingScores:
-    """Scores that are being computed."""
-
-    __slots__ = ("_computed", "_start", "_stop")
-
-    def __init__(self, computed: Any, start: int, stop: int) -> None:
-        """The elements `start` to `stop` of what a compiled call returned."""
-        self._computed = computed
-        self._start = start
-        self._stop = stop
-
-    def result(self) -> Scores:
-        """Waits for the scores, float32[n]. The GIL is free meanwhile."""
-        return np.asarray(self._computed)[self._start : self._stop]
-
 
 class Engine:
     """One model version. Nothing compiles after the constructor has returned.
 
-    Scores of a pair are equal bit for bit whatever else is in the batch, and whether the pair is scored by `score` or
-    as part of the catalogue. It can be shared between threads.
+    Scores of a pair are equal bit for bit whatever else is in the batch, and whether the pair is scored by `score`, as
+    part of the catalogue or beside newcomers. It can be shared between threads.
+
+    A score is a predicted rating; where the model has choices too, scores are float32[2, n] instead of float32[n]:
+    ratings, then choices.
 
     Attributes:
         item_count: known items; their rows are 1 to `item_count`.
+        has_choice: whether the model has choices.
         buckets: row counts that are computed, ascending; a batch is padded to the next one.
         slice_rows: the most rows that one call scores.
     """
 
     slice_rows = LARGEST_BUCKET
+    has_choice = False
 
-    def __init__(self, model: FoldedModel, checkpoint: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        model: FoldedModel,
+        checkpoint: Callable[[], None] = lambda: None,
+        newcomers: FoldedModel | None = None,
+    ) -> None:
         """Moves the tables into the device's memory and compiles every bucket.
 
         Args:
             model: each of its tables folded or not; they may be used where they lie, so nobody may change them later.
             checkpoint: called between compilations; what it raises ends the loading.
+            newcomers: the same model for strangers, whose tables hold what their rows are summed of; None for a model
+                that knows nothing but ids. Only for a model that is folded.
+
+        Raises:
+            ValueError: where the tables of `newcomers` do not fit those of `model`.
         """
         self.item_count = len(model.item_half.table) - 1
-        self._user_table = jax.device_put(model.user_half.table)
-        self._item_table = jax.device_put(_padded_to_a_slice(model.item_half.table))
-        self._weights = jax.device_put(_weights(model))
-        self._scale_offset = (model.scale, model.offset)
+        self.has_choice = model.choice_towers is not None
+        self._users: Side = jax.device_put(user_side(model))
+        self._items: Side = jax.device_put(_padded_to_a_slice(item_side(model)))
+        self._weights: Weights = jax.device_put(weights_of(model))
+        self._formula = Formula.of(model)
         self._pair_calls = {}
         for bucket in BUCKETS:
             checkpoint()
@@ -71,9 +82,10 @@ class Engine:
         checkpoint()
         self._catalog_call = self._compile_catalog()
         self._catalog_in_place = self._catalog_equals_pairs()
+        self._newcomers = None if newcomers is None else self._newcomer_scorer(newcomers, checkpoint)
 
     def start(self, users: Rows, items: Rows) -> PendingScores:
-        """Starts to predict the ratings of n pairs, and returns before they are computed.
+        """Starts to score n pairs, and returns before they are computed.
 
         What is started first is computed first.
 
@@ -84,9 +96,9 @@ class Engine:
         count = len(users)
         bucket = bucket_for(count, self.buckets)
         if bucket != count:
-            users, items = _padded(users, bucket), _padded(items, bucket)
+            users, items = padded(users, bucket), padded(items, bucket)
         call = self._pair_calls[bucket]
-        return PendingScores(call(self._user_table, self._item_table, self._weights, users, items), 0, count)
+        return PendingScores(call(self._users, self._items, self._weights, users, items), 0, count)
 
     def start_catalog(self, user: int, start: int, stop: int) -> PendingScores:
         """The same for a run of the catalogue and one user; the item table is read in place.
@@ -100,16 +112,31 @@ class Engine:
             items = np.arange(start + 1, stop + 1, dtype=np.int32)
             return self.start(np.full(stop - start, user, np.int32), items)
         # The last slice starts early enough not to reach behind the table.
-        first = min(start + 1, self._item_table.shape[0] - self.slice_rows)
-        scores = self._catalog_call(self._user_table, self._item_table, self._weights, np.int32(user), np.int32(first))
+        first = min(start + 1, self._items.first.shape[0] - self.slice_rows)
+        scores = self._catalog_call(self._users, self._items, self._weights, np.int32(user), np.int32(first))
         return PendingScores(scores, start + 1 - first, stop + 1 - first)
 
+    def start_newcomers(
+        self, users: Sequence[NewUser], new_items: Sequence[Bag], places: Rows, items: Rows
+    ) -> PendingScores:
+        """The same for n pairs of users, or with items, that are in no table.
+
+        Args:
+            users: at most `newcomers.SLOTS`.
+            new_items: at most as many.
+            places: int32[n], the users of the pairs, as places in `users`; n is 1 to `slice_rows`.
+            items: int32[n], rows of the item table; `item_count` + 1 is the first of `new_items`.
+        """
+        if self._newcomers is None:
+            raise ValueError("this model knows nothing of newcomers")
+        return self._newcomers.start(users, new_items, places, items)
+
     def score(self, users: Rows, items: Rows) -> Scores:
-        """Predicted ratings of n pairs, float32[n]: see `start`."""
+        """Scores of n pairs: see `start`."""
         return self.start(users, items).result()
 
     def score_catalog(self, user: int, start: int, stop: int) -> Scores:
-        """Predicted ratings of a run of the catalogue, float32[stop - start]: see `start_catalog`."""
+        """Scores of a run of the catalogue: see `start_catalog`."""
         return self.start_catalog(user, start, stop).result()
 
     def _equal_buckets(self) -> tuple[int, ...]:
@@ -129,7 +156,7 @@ class Engine:
         return all(
             np.array_equal(
                 self.score(users[start : start + bucket], items[start : start + bucket]),
-                expected[start : start + bucket],
+                expected[..., start : start + bucket],
             )
             for start in range(0, len(users) - bucket + 1, bucket)
         )
@@ -145,10 +172,18 @@ class Engine:
             for user in users[:_PROBED_USERS].tolist()
         )
 
+    def _newcomer_scorer(self, newcomers: FoldedModel, checkpoint: Callable[[], None]) -> NewcomerScorer:
+        scorer = NewcomerScorer(
+            self._users, self._items, self.item_count, self._weights, self._formula, newcomers, checkpoint
+        )
+        users, items = self._probe()
+        scorer.keep_equal_buckets(users[:SLOTS], items, self.score(np.resize(users[:SLOTS], len(items)), items))
+        return scorer
+
     def _probe(self) -> tuple[Rows, Rows]:
         """Pairs spread over the tables, as many as the largest bucket holds."""
         random = np.random.default_rng(0)
-        users = random.integers(0, self._user_table.shape[0], LARGEST_BUCKET, dtype=np.int32)
+        users = random.integers(0, self._users.first.shape[0], LARGEST_BUCKET, dtype=np.int32)
         items = random.integers(0, self.item_count + 1, LARGEST_BUCKET, dtype=np.int32)
         return users, items
 
@@ -156,16 +191,14 @@ class Engine:
         rows = jax.ShapeDtypeStruct((bucket,), np.int32)
         block_rows = min(bucket, BLOCK_ROWS)
 
-        def score_pairs(user_table: Any, item_table: Any, weights: Any, users: Any, items: Any) -> Any:
-            user_layer, item_layer, layers = weights
+        def score_pairs(users: Side, items: Side, weights: Weights, user_rows: Any, item_rows: Any) -> Any:
+            def score_block(user_rows: Any, item_rows: Any) -> Any:
+                user, item = users.take(user_rows), items.take(item_rows)
+                user = user._replace(first=first_sums(user.first, weights.user))
+                item = item._replace(first=first_sums(item.first, weights.item))
+                return self._formula.scores(user, item, weights)
 
-            def score_block(users: Any, items: Any) -> Any:
-                # Rows come from our own index; `clip` only spares the compiled code the handling of others.
-                user_sums = _first_sums(user_table.at[users].get(mode="clip"), user_layer)
-                item_sums = _first_sums(item_table.at[items].get(mode="clip"), item_layer)
-                return self._rating(user_sums + item_sums, layers)
-
-            return _by_blocks(score_block, users.reshape(-1, block_rows), items.reshape(-1, block_rows))
+            return by_blocks(score_block, user_rows.reshape(-1, block_rows), item_rows.reshape(-1, block_rows))
 
         return self._compile(score_pairs, rows, rows)
 
@@ -173,71 +206,29 @@ class Engine:
         row = jax.ShapeDtypeStruct((), np.int32)
         batch = self.buckets[0]
 
-        def score_slice(user_table: Any, item_table: Any, weights: Any, user: Any, start: Any) -> Any:
-            user_layer, item_layer, layers = weights
-            user_sums = _first_sums_of_one(user_table.at[user].get(mode="clip"), user_layer, batch)
+        def score_slice(users: Side, items: Side, weights: Weights, user_row: Any, start: Any) -> Any:
+            user = users.take(user_row)
+            user = user._replace(first=first_sums_of_one(user.first, weights.user, batch))
 
             def score_block(first: Any) -> Any:
-                items = jax.lax.dynamic_slice_in_dim(item_table, first, BLOCK_ROWS)
-                return self._rating(user_sums + _first_sums(items, item_layer), layers)
+                block = jax.tree.map(lambda table: jax.lax.dynamic_slice_in_dim(table, first, BLOCK_ROWS), items)
+                block = block._replace(first=first_sums(block.first, weights.item))
+                return self._formula.scores(user, block, weights)
 
-            return _by_blocks(score_block, start + np.arange(0, self.slice_rows, BLOCK_ROWS, dtype=np.int32))
+            return by_blocks(score_block, start + np.arange(0, self.slice_rows, BLOCK_ROWS, dtype=np.int32))
 
         return self._compile(score_slice, row, row)
 
     def _compile(self, function: Callable[..., Any], *row_shapes: Any) -> Callable[..., Any]:
         compiled: Callable[..., Any] = (
-            jax.jit(function).lower(self._user_table, self._item_table, self._weights, *row_shapes).compile()
+            jax.jit(function).lower(self._users, self._items, self._weights, *row_shapes).compile()
         )
         return compiled
 
-    def _rating(self, first: Any, layers: Any) -> Any:
-        """Ratings float32[n] from the sums of the halves, float32[n, width], through the layers after the first."""
-        *hidden, (output_kernel, output_bias) = layers
-        activation = jax.nn.relu(first)
-        for kernel, bias in hidden:
-            activation = jax.nn.relu(activation @ kernel + bias)
-        scale, offset = self._scale_offset
-        return offset + scale * (activation @ output_kernel + output_bias)[:, 0]
 
-
-def _by_blocks(score_block: Callable[..., Any], *blocks: Any) -> Any:
-    """The scores of all blocks, one after the other: `blocks` are arrays whose first axis is that of the blocks."""
-    if len(blocks[0]) == 1:
-        return score_block(*(block[0] for block in blocks))
-    return jax.lax.map(lambda block: score_block(*block), blocks).reshape(-1)
-
-
-def _first_sums(rows: Any, layer: Any) -> Any:
-    """What rows of a table add to the first layer's sums: themselves, where the layer is folded into the table."""
-    if layer is None:
-        return rows
-    kernel, bias = layer
-    return rows @ kernel + bias
-
-
-def _first_sums_of_one(row: Any, layer: Any, batch: int) -> Any:
-    """The same for one row, multiplied in a batch of itself: alone it would get other last bits."""
-    return row if layer is None else _first_sums(jax.numpy.tile(row, (batch, 1)), layer)[0]
-
-
-def _weights(model: FoldedModel) -> tuple[Any, Any, list[Any]]:
-    """The first layer's parts, each None where it is folded, and the layers after it, as pairs of kernel and bias."""
-    layers = [_pair(layer) for layer in (*model.hidden, model.output)]
-    return _pair(model.user_half.layer), _pair(model.item_half.layer), layers
-
-
-def _pair(layer: DenseLayer | None) -> tuple[Scores, Scores] | None:
-    return None if layer is None else (layer.kernel, layer.bias)
-
-
-def _padded(rows: Rows, length: int) -> Rows:
-    padded = np.zeros(length, np.int32)
-    padded[: len(rows)] = rows
-    return padded
-
-
-def _padded_to_a_slice(item_table: Scores) -> Scores:
-    """The table itself unless it is shorter than the slice that is read from it at a time."""
-    missing = max(0, LARGEST_BUCKET - len(item_table))
-    return np.pad(item_table, ((0, missing), (0, 0))) if missing else item_table
+def _padded_to_a_slice(items: Side) -> Side:
+    """The tables themselves unless they are shorter than the slice that is read from them at a time."""
+    missing = max(0, LARGEST_BUCKET - len(items.first))
+    if not missing:
+        return items
+    return Side(*(None if table is None else np.pad(table, ((0, missing), (0, 0))) for table in items))

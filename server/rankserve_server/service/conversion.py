@@ -1,6 +1,5 @@
 """Messages to queries and back."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -11,13 +10,16 @@ from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.ranking import Ids, Ranking, RankQuery
+from rankserve_server.ranking import RankBy, Ranking, RankQuery
 from rankserve_server.service.status import status_of
+from rankserve_server.service.telling import told_of, told_violations
+from rankserve_server.told import Ids
 
 # Asking the enums themselves takes 2 us each.
 _ORDERS = {number: name for name, number in ranking_pb2.Order.items()}
 _UNKNOWN_USERS = {number: name for name, number in ranking_pb2.UnknownUser.items()}
 _UNKNOWN_ITEMS = {number: name for name, number in ranking_pb2.UnknownItems.items()}
+_RANK_BY = {number: name for name, number in ranking_pb2.RankBy.items()}
 
 _Message = TypeVar("_Message", bound=Message)
 
@@ -56,7 +58,8 @@ def query_of(request: ranking_pb2.RankRequest, limits: Limits) -> RankQuery:
         reject_unknown_user=request.unknown_user == ranking_pb2.UNKNOWN_USER_REJECT,
         reject_unknown_items=request.unknown_items == ranking_pb2.UNKNOWN_ITEMS_REJECT,
         omit_unknown_items=request.unknown_items == ranking_pb2.UNKNOWN_ITEMS_OMIT,
-        has_history=request.HasField("history"),
+        rank_by=RankBy(request.rank_by),
+        told=told_of(request),
     )
 
 
@@ -65,9 +68,12 @@ def response_of(ranking: Ranking, model: LoadedModel) -> ranking_pb2.RankRespons
     return ranking_pb2.RankResponse(
         item_ids=ranking.item_ids.tolist(),
         scores=ranking.scores.tolist(),
+        choice_scores=() if ranking.choice_scores is None else ranking.choice_scores.tolist(),
         titles=ranking.titles or (),
         unknown_item_ids=ranking.unknown_item_ids,
+        described_item_ids=ranking.described_item_ids,
         user_known=ranking.user_known,
+        user_basis=ranking_pb2.UserBasis.ValueType(ranking.user_basis),
         model_name=model.name,
         model_version=model.version,
     )
@@ -100,12 +106,11 @@ def _violations(request: ranking_pb2.RankRequest, limits: Limits) -> Iterator[Vi
         )
     if len(request.exclude_ids) > limits.max_candidates:
         yield Violation("exclude_ids", f"at most {limits.max_candidates} are accepted, got {len(request.exclude_ids)}")
-    if request.order or request.unknown_user or request.unknown_items:
+    if request.order or request.unknown_user or request.unknown_items or request.rank_by:
         yield from _enum_violations(request)
     if request.model.WhichOneof("choice") == "version" and request.model.version < 1:
         yield Violation("model.version", f"should be 1 or more, got {request.model.version}")
-    if request.HasField("history"):
-        yield from _history_violations(request.history)
+    yield from told_violations(request, limits)
 
 
 def _enum_violations(request: ranking_pb2.RankRequest) -> Iterator[Violation]:
@@ -114,18 +119,7 @@ def _enum_violations(request: ranking_pb2.RankRequest) -> Iterator[Violation]:
         ("order", request.order, _ORDERS),
         ("unknown_user", request.unknown_user, _UNKNOWN_USERS),
         ("unknown_items", request.unknown_items, _UNKNOWN_ITEMS),
+        ("rank_by", request.rank_by, _RANK_BY),
     ):
         if value not in names:
             yield Violation(field, f"should be one of {', '.join(names.values())}, got {value}")
-
-
-def _history_violations(history: ranking_pb2.History) -> Iterator[Violation]:
-    if len(history.item_ids) != len(history.ratings):
-        yield Violation(
-            "history.ratings",
-            f"should have one rating for each item, got {len(history.ratings)} for {len(history.item_ids)} items",
-        )
-    for place, rating in enumerate(history.ratings):
-        if not math.isfinite(rating):
-            yield Violation(f"history.ratings[{place}]", f"should be a number, got {rating}")
-            return

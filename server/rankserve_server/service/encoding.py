@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rankserve.v1 import ranking_pb2
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.ranking import Ranking
+from rankserve_server.told import UserBasis
 
 _LENGTH_DELIMITED = 2
 _BITS = 7
@@ -24,20 +25,22 @@ class ResponseEncoder:
     def __init__(self, model: LoadedModel) -> None:
         """Encodes the ids of the catalogue."""
         self._encoded_ids = _encoded_ids(model.catalog.ids)
-        self._same_part = {
-            known: ranking_pb2.RankResponse(
-                user_known=known, model_name=model.name, model_version=model.version
-            ).SerializeToString()
-            for known in (False, True)
-        }
+        self._same_part = {basis: _same_part(model, basis) for basis in UserBasis}
 
     def encode(self, ranking: Ranking) -> bytes:
         """What the response with this ranking is on the wire, up to the order of its fields."""
         # Little-endian, as the wire wants it; on the machines that JAX runs on this converts nothing.
         scores = ranking.scores.astype("<f4", copy=False).tobytes()
-        parts = [self._same_part[ranking.user_known], *self._item_ids(ranking), _SCORES, _length(len(scores)), scores]
+        parts = [self._same_part[ranking.user_basis], *self._item_ids(ranking), _SCORES, _length(len(scores)), scores]
+        if ranking.choice_scores is not None:
+            choices = ranking.choice_scores.astype("<f4", copy=False).tobytes()
+            parts += _CHOICE_SCORES, _length(len(choices)), choices
         if ranking.unknown_item_ids or ranking.titles:
-            rest = ranking_pb2.RankResponse(unknown_item_ids=ranking.unknown_item_ids, titles=ranking.titles or ())
+            rest = ranking_pb2.RankResponse(
+                unknown_item_ids=ranking.unknown_item_ids,
+                described_item_ids=ranking.described_item_ids,
+                titles=ranking.titles or (),
+            )
             parts.append(rest.SerializeToString())
         return b"".join(parts)
 
@@ -46,6 +49,16 @@ class ResponseEncoder:
             return (ranking_pb2.RankResponse(item_ids=ranking.item_ids.tolist()).SerializeToString(),)
         ids = self._encoded_ids.take(ranking.item_rows).tobytes()
         return _ITEM_IDS, _length(len(ids)), ids
+
+
+def _same_part(model: LoadedModel, basis: UserBasis) -> bytes:
+    """What all responses have in common whose users were scored by the same."""
+    return ranking_pb2.RankResponse(
+        user_known=basis in (UserBasis.KNOWN, UserBasis.KNOWN_AND_HISTORY),
+        user_basis=ranking_pb2.UserBasis.ValueType(basis),
+        model_name=model.name,
+        model_version=model.version,
+    ).SerializeToString()
 
 
 def _encoded_ids(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.unsignedinteger] | None:
@@ -89,3 +102,4 @@ def _packed_tag(field_number: int) -> bytes:
 
 _ITEM_IDS = _packed_tag(ranking_pb2.RankResponse.ITEM_IDS_FIELD_NUMBER)
 _SCORES = _packed_tag(ranking_pb2.RankResponse.SCORES_FIELD_NUMBER)
+_CHOICE_SCORES = _packed_tag(ranking_pb2.RankResponse.CHOICE_SCORES_FIELD_NUMBER)

@@ -55,6 +55,15 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         )
         if entry.model is not None:
             model.MergeFrom(_from_manifest(entry.model.manifest))
+            abilities = entry.model.abilities
+            model.abilities.MergeFrom(
+                models_pb2.Abilities(
+                    history=abilities.history,
+                    user_features=abilities.user_features,
+                    new_items=abilities.new_items,
+                    choice=abilities.choice,
+                )
+            )
         return model
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rankserve.v1 import ranking_pb2
-from rankserve_server.ranking import Ids
+from rankserve_server.told import Ids
 
 _USER_ID_TAG = ranking_pb2.RankRequest.USER_ID_FIELD_NUMBER << 3
 _CANDIDATE_IDS_TAG = ranking_pb2.RankRequest.CANDIDATE_IDS_FIELD_NUMBER << 3 | 2

@@ -148,7 +148,9 @@ class Planner:
 
     def _planned(self, query: RankQuery, model: LoadedModel, deadline: float) -> PlannedRequest:
         plan = Plan(query, model)
-        jobs = [ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline)] if plan.count else []
+        jobs = []
+        if plan.count:
+            jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer))
         return PlannedRequest(plan, model, self._encoder(model), jobs)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:

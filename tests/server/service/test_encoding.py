@@ -42,4 +42,6 @@ def test_an_empty_answer_is_one() -> None:
     plan = Plan(query_of(request, Limits()), model)
     ranking = plan.finish(np.zeros(0, np.float32))
     response = ranking_pb2.RankResponse.FromString(ResponseEncoder(model).encode(ranking))
-    assert response == ranking_pb2.RankResponse(user_known=True, model_name="small", model_version=3)
+    assert response == ranking_pb2.RankResponse(
+        user_known=True, user_basis=ranking_pb2.USER_BASIS_KNOWN, model_name="small", model_version=3
+    )

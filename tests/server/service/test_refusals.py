@@ -15,9 +15,10 @@ from server.service.conftest import LocalServer, Serve
 Request = ranking_pb2.RankRequest
 Selector = ranking_pb2.ModelSelector
 History = ranking_pb2.History
+NewItem = ranking_pb2.NewItem
 
 GOOD = Request(user_id=2, candidate_ids=[1, 4])
-LIMITS = {"max_candidates": 10, "max_top_k": 20}
+LIMITS = {"max_candidates": 10, "max_top_k": 20, "max_history": 15}
 CATALOGUE_NEEDS_TOP_K = "should be 1 or more where `candidate_ids` is empty, which means the whole catalogue, got 0"
 
 INVALID: dict[str, tuple[ranking_pb2.RankRequest, list[tuple[str, str]]]] = {
@@ -65,6 +66,35 @@ INVALID: dict[str, tuple[ranking_pb2.RankRequest, list[tuple[str, str]]]] = {
     "history of no number": (
         Request(candidate_ids=[1], history=History(item_ids=[1, 2], ratings=[5.0, float("nan")])),
         [("history.ratings[1]", "should be a number, got nan")],
+    ),
+    "a history that is too long": (
+        Request(candidate_ids=[1], history=History(item_ids=range(16), ratings=[3] * 16)),
+        [("history.item_ids", "at most 15 are accepted, got 16")],
+    ),
+    "items that are rated twice": (
+        Request(candidate_ids=[1], history=History(item_ids=[4, 1, 4, 7, 1, 4], ratings=[3] * 6)),
+        [
+            ("history.item_ids", "should have each item once, got item 4 3 times"),
+            ("history.item_ids", "should have each item once, got item 1 2 times"),
+        ],
+    ),
+    "new items that are described twice, or come from long ago": (
+        Request(
+            candidate_ids=[1],
+            new_items=[NewItem(item_id=2), NewItem(item_id=3, year=-5), NewItem(item_id=2, year=1990)],
+        ),
+        [
+            ("new_items", "should have each item once, got item 2 2 times"),
+            ("new_items[1].year", "should be 1 or more, or 0 for not known, got -5"),
+        ],
+    ),
+    "too many new items": (
+        Request(candidate_ids=[1], new_items=[NewItem(item_id=item) for item in range(11)]),
+        [("new_items", "at most 10 are accepted, got 11")],
+    ),
+    "something to rank by without a name": (
+        Request(candidate_ids=[1], rank_by=3),  # type: ignore[arg-type]
+        [("rank_by", "should be one of RANK_BY_UNSPECIFIED, RANK_BY_RATING, RANK_BY_CHOICE, got 3")],
     ),
     "everything at once": (
         Request(candidate_ids=range(11), top_k=-5, exclude_ids=range(12), model=Selector(version=-2)),
@@ -139,13 +169,30 @@ async def test_a_model_that_is_not_served_is_named(serve: Serve, case: str) -> N
         assert detail.description == message
 
 
-@pytest.mark.parametrize("history", [History(item_ids=[1], ratings=[5.0]), History()])
-async def test_history_is_not_supported_by_this_model(serve: Serve, history: ranking_pb2.History) -> None:
+@pytest.mark.parametrize(
+    ("field", "request_"),
+    [
+        ("history", Request(candidate_ids=[1], history=History(item_ids=[1], ratings=[5.0]))),
+        ("user_features", Request(user_id=2, candidate_ids=[1], user_features={"age": "24"})),
+        ("new_items", Request(candidate_ids=[1], new_items=[ranking_pb2.NewItem(item_id=1)])),
+        ("rank_by", Request(user_id=2, top_k=3, rank_by=ranking_pb2.RANK_BY_CHOICE)),
+    ],
+)
+async def test_what_this_model_cannot_use_is_not_supported(
+    serve: Serve, field: str, request_: ranking_pb2.RankRequest
+) -> None:
     async with serve() as server:
-        for status in await refusals(server, Request(candidate_ids=[1], history=history)):
+        for status in await refusals(server, request_):
             assert status.code == code_pb2.UNIMPLEMENTED
-            assert status.message == "small/3 cannot use `history`: its preset is 'tutorial'"
+            assert status.message == f"small/3 cannot use `{field}`: its preset is 'tutorial'"
             assert not status.details
+
+
+async def test_an_empty_history_is_none(serve: Serve) -> None:
+    async with serve() as server:
+        assert await server.ranking.Rank(Request(user_id=2, candidate_ids=[1, 4], history=History())) == (
+            await server.ranking.Rank(GOOD)
+        )
 
 
 async def test_a_fault_of_the_server_is_told_without_its_particulars(

@@ -104,8 +104,14 @@ def test_evaluating_gives_the_figures_of_the_training(trained: Trained) -> None:
         "rows": 20_000,
         "metrics": trained.result["metrics"],
     }
-    table = trained.output[: trained.output.index("Published")]
-    assert done.stdout == f"movielens/1, trained on movielens/100k\n{table}"
+    table = trained.output[: trained.output.index("Held-out")]
+    assert done.stdout.startswith(f"movielens/1, trained on movielens/100k\n{table}movielens/1 on 20,000 ratings of")
+    assert f": nDCG@10 {metrics_of(trained)['test_ndcg_at_10']:.4f} (biases 0.8206)\n" in trained.output
+
+
+def metrics_of(trained: Trained) -> dict[str, float]:
+    found: dict[str, float] = trained.result["metrics"]
+    return found
 
 
 def test_own_files(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from rankserve_training.rows import RatedPairs
 from rankserve_training.towers.errors import CheckpointError
-from rankserve_training.towers.fitting import Checkpoints, EpochLog, StageProgress, Validation
+from rankserve_training.towers.fitting import Checkpoints, EpochLog, StageProgress, best_epoch
 from rankserve_training.towers.train import TowerTrainer, TrainedTowers
 from rankserve_training.towers.user_batches import UserBatches
 from training.towers.small_world import ITEMS, RECIPE, USERS, small_world
@@ -95,8 +95,8 @@ def test_checkpoints_of_another_training_are_refused(tmp_path: Path) -> None:
 
 def test_the_best_epoch() -> None:
     logs = [EpochLog(number, 1.0, figure) for number, figure in enumerate([0.9, 0.7, 0.7, 0.8], start=1)]
-    assert Validation("RMSE", lambda: 0, lower_is_better=True, patience=1).best(logs) == 2
-    assert Validation("nDCG", lambda: 0, lower_is_better=False, patience=1).best(logs) == 1
+    assert best_epoch(logs, lower_is_better=True) == 2
+    assert best_epoch(logs, lower_is_better=False) == 1
 
 
 def test_batches_hold_every_rating_once_and_whole_users() -> None:

@@ -1,0 +1,142 @@
+"""How a user's row and an item's become scores, written in JAX."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rankserve_server.engine.jax_setup import jax
+from rankserve_training.model.folded import DenseLayer, FoldedModel
+
+_Floats = npt.NDArray[np.float32]
+
+
+class Side(NamedTuple):
+    """The tables of the users or of the items, or rows of them: float32[rows, columns] each, or float32[columns].
+
+    Attributes:
+        first: what the first layer's sums are made of.
+        rating: to be multiplied with the other side's and added to the rating; None where the model has none.
+        choice: to be multiplied with the other side's for the choice; None where the model has none.
+    """
+
+    first: Any
+    rating: Any
+    choice: Any
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """How many columns each table has that there is."""
+        return tuple(table.shape[1] for table in self if table is not None)
+
+    def take(self, rows: Any) -> "Side":
+        """These rows of the tables."""
+        # Rows come from our own index; `clip` only spares the compiled code the handling of others.
+        return Side(*(None if table is None else table.at[rows].get(mode="clip") for table in self))
+
+
+class Weights(NamedTuple):
+    """What the tables leave of a model.
+
+    Attributes:
+        user: the users' part of the first layer, as kernel and bias; None where it is folded.
+        item: the items' part.
+        layers: the layers after the first, likewise.
+    """
+
+    user: tuple[_Floats, _Floats] | None
+    item: tuple[_Floats, _Floats] | None
+    layers: list[tuple[_Floats, _Floats] | None]
+
+
+def user_side(model: FoldedModel) -> Side:
+    """The tables of the users."""
+    rating, choice = model.rating_towers, model.choice_towers
+    return Side(model.user_half.table, rating and rating.user, choice and choice.user)
+
+
+def item_side(model: FoldedModel) -> Side:
+    """The tables of the items."""
+    rating, choice = model.rating_towers, model.choice_towers
+    return Side(model.item_half.table, rating and rating.item, choice and choice.item)
+
+
+def weights_of(model: FoldedModel) -> Weights:
+    """The layers of a model."""
+    layers = [_pair(layer) for layer in (*model.hidden, model.output)]
+    return Weights(_pair(model.user_half.layer), _pair(model.item_half.layer), layers)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """From first sums and towers to scores; see `FoldedModel`."""
+
+    scale: float
+    offset: float
+    bounds: tuple[float, float] | None
+
+    @staticmethod
+    def of(model: FoldedModel) -> "Formula":
+        """That of a model."""
+        return Formula(model.scale, model.offset, model.bounds)
+
+    def scores(self, users: Side, items: Side, weights: Weights) -> Any:
+        """Scores of n pairs.
+
+        Args:
+            users: n rows, or one for all; `first` holds first sums.
+            items: n rows likewise.
+            weights: of the model.
+
+        Returns:
+            Ratings float32[n]; where the model has choices float32[2, n], the second of them the choices.
+        """
+        rating = self._rating(users.first + items.first, weights.layers)
+        if users.rating is not None:
+            rating += _products(users.rating, items.rating)
+        if self.bounds is not None:
+            rating = jax.numpy.clip(rating, *self.bounds)
+        if users.choice is None:
+            return rating
+        return jax.numpy.stack([rating, _products(users.choice, items.choice)])
+
+    def _rating(self, first: Any, layers: Any) -> Any:
+        """From the sums of the halves, float32[n, width], through the layers after the first."""
+        *hidden, (output_kernel, output_bias) = layers
+        activation = jax.nn.relu(first)
+        for kernel, bias in hidden:
+            activation = jax.nn.relu(activation @ kernel + bias)
+        return self.offset + self.scale * (activation @ output_kernel + output_bias)[:, 0]
+
+
+def by_blocks(score_block: Callable[..., Any], *blocks: Any) -> Any:
+    """The scores of all blocks, one after the other: `blocks` are arrays whose first axis is that of the blocks."""
+    if len(blocks[0]) == 1:
+        return score_block(*(block[0] for block in blocks))
+    scores = jax.lax.map(lambda block: score_block(*block), blocks)
+    return jax.numpy.moveaxis(scores, 0, -2).reshape(*scores.shape[1:-1], -1)
+
+
+def first_sums(rows: Any, layer: Any) -> Any:
+    """What rows of a table add to the first layer's sums: themselves, where the layer is folded into the table."""
+    if layer is None:
+        return rows
+    kernel, bias = layer
+    return rows @ kernel + bias
+
+
+def first_sums_of_one(row: Any, layer: Any, batch: int) -> Any:
+    """The same for one row, multiplied in a batch of itself: alone it would get other last bits."""
+    return row if layer is None else first_sums(jax.numpy.tile(row, (batch, 1)), layer)[0]
+
+
+def _products(users: Any, items: Any) -> Any:
+    """Row by row, float32[n]. XLA does not vectorise the sum of a row; its product with ones it does."""
+    products = users * items
+    return (products @ np.ones((products.shape[1], 1), np.float32))[:, 0]
+
+
+def _pair(layer: DenseLayer | None) -> tuple[_Floats, _Floats] | None:
+    return None if layer is None else (layer.kernel, layer.bias)
