@@ -9,23 +9,33 @@ import dataclasses
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from processes import Process, rankserve
 from rich.console import Console
 
+from rankserve_client import RankingClient
+from rankserve_training.artifact import IdIndex
 from rankserve_training.data import Dataset, Items, Users, load
+from rankserve_training.evaluation.cold_start import ColdStartCurve, ColdUserProtocol, cold_start_curves, hide_users
 from rankserve_training.evaluation.measures import INFO
 from rankserve_training.evaluation.result import EvaluationResult
 from rankserve_training.evaluation.trials import Trial
-from rankserve_training.train import TrainingSettings
+from rankserve_training.packaging import publish_model
+from rankserve_training.preparation import PreparedData
+from rankserve_training.rows import RatedPairs
+from rankserve_training.train import TrainingSettings, train_prepared
 
 REPORT = Path(__file__).parent / "MODEL_QUALITY.md"
 TUTORIAL_SCRIPT = Path(__file__).parents[1] / "tests" / "training" / "tutorial.py"
 SEEDS = (42, 43, 44)
+_PORT = 27_780
 PRESET, TUTORIAL = "two-tower", "tutorial"
 
 _INTRODUCTION = """# Model quality
@@ -93,9 +103,9 @@ def catalogue() -> str:
 
 
 def new_users() -> str:
-    """Users hidden from training."""
+    """Users hidden from training, also as a running server ranks for them."""
     result = trial().run("new-users")
-    curves = result.cold_start
+    curves = [*result.cold_start, served_newcomers()]
     numbers = [point.revealed for point in curves[0].points]
     lines = [
         f"Measured on {date.today()}. RMSE; {result.protocol}, on the same rows each time.\n",
@@ -106,6 +116,36 @@ def new_users() -> str:
         f"| {curve.name} | {' | '.join(f'{point.accuracy.rmse:.4f}' for point in curve.points)} |" for curve in curves
     ]
     return "\n".join(lines)
+
+
+def served_newcomers() -> ColdStartCurve:
+    """The same users by `history` in requests to a server that serves the same training."""
+    subject = trial()
+    dataset, users = subject.dataset, IdIndex(subject.dataset.users.ids)
+    items = IdIndex(dataset.items.ids)
+    pairs = RatedPairs.of(dataset.ratings, users, items)
+    cold = hide_users(pairs, ColdUserProtocol(seed=subject.settings.split_seed))
+    data = PreparedData(users, items, cold.train, cold.test, "random", "")
+    trained = train_prepared(dataset, data, subject.settings, subject.console)
+    with tempfile.TemporaryDirectory() as directory:
+        publish_model(trained, Path(directory), "newcomers")
+        server = Process(rankserve("auto"), Path(directory), _PORT)
+        try:
+            with RankingClient(server.target) as client:
+
+                def rate(history: RatedPairs, tested: RatedPairs) -> npt.NDArray[np.float32]:
+                    ratings = np.empty(len(tested), np.float32)
+                    for user in np.unique(tested.users):
+                        own, known = np.flatnonzero(tested.users == user), np.flatnonzero(history.users == user)
+                        told = zip(items.ids[history.items[known] - 1], history.ratings[known].tolist(), strict=True)
+                        candidates = items.ids[tested.items[own] - 1]
+                        answer = client.rank(0, candidates, history=list(told) or None, order="as_sent")
+                        ratings[own] = answer.scores
+                    return ratings
+
+                return cold_start_curves(cold, {"two-tower, by requests to a server": rate})[0]
+        finally:
+            server.stop()
 
 
 def new_items() -> str:

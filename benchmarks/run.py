@@ -21,6 +21,7 @@ import fairness
 import h2load
 import latency
 import peer_servers
+import presets
 import start
 import throughput
 
@@ -28,6 +29,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 _LIBRARIES = ("rankserve", "grpcio", "protobuf", "jax", "jaxlib", "keras", "numpy", "uvloop")
 _SECTIONS = {
     "throughput": ("Servers against each other", throughput.run),
+    "presets": ("The default model beside the tutorial's", presets.run),
     "peers": ("Other model servers", peer_servers.run),
     "latency": ("Latency at half of the capacity", latency.run),
     "fairness": ("Small requests beside large ones", fairness.run),

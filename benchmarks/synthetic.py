@@ -12,7 +12,8 @@ from rankserve_training.data.dataset import Dataset, Items, Ratings, RatingScale
 from rankserve_training.model.embedding_mlp import build_embedding_mlp, on_rating_scale
 from rankserve_training.model.embedding_mlp_config import EmbeddingMlpConfig
 from rankserve_training.packaging import publish_model
-from rankserve_training.train import TrainedModel, TrainingSettings, prepare
+from rankserve_training.preparation import prepare
+from rankserve_training.train import TrainedModel, TrainingSettings
 
 NAME = "synthetic"
 SCALE = RatingScale(1.0, 5.0)

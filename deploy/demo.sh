@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tutorial from end to end: train on MovieLens 100K, serve the model, rank three of user 42's movies, stop.
+# From end to end: train on MovieLens 100K, serve the model, rank three of user 42's movies and some for a stranger, stop.
 # `make demo` runs it. The model stays in models/, to go on with.
 #
 # usage: deploy/demo.sh [PORT]
@@ -19,9 +19,10 @@ main() {
     cd "$(dirname "${BASH_SOURCE[0]}")/.."
     command -v rankserve >/dev/null || fail "rankserve is not installed: run this as \`make demo\`"
 
-    run rankserve train --preset tutorial --models-dir "$models_dir"
+    run rankserve train --models-dir "$models_dir"
     start_server
     run rankserve rank --server "127.0.0.1:$port" --user 42 204 141 131
+    run rankserve rank --server "127.0.0.1:$port" --history 50=5 --history 172=5 --history 258=2 --top-k 3
     stop_server
     echo "The model is in $models_dir/. To go on with it: .venv/bin/rankserve serve --models-dir $models_dir"
 }

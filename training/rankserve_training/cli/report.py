@@ -15,6 +15,11 @@ from rankserve_training.artifact.manifest import ScaleEntry
 if TYPE_CHECKING:
     from rankserve_training.evaluation.result import EvaluationResult
 
+_TABLE_WIDTH = 120
+_RANKINGS = (
+    ("Held-out items put into order", "ndcg_at_10", "biases"),
+    ("The whole catalogue ranked", "catalogue_ndcg_at_10", "popularity"),
+)
 _MODELS = (("this model", "test_rmse"), ("biases only", "bias_only_rmse"), ("global mean", "global_mean_rmse"))
 
 
@@ -35,12 +40,24 @@ def print_figures(metrics: Mapping[str, float], rows: str, scale: ScaleEntry) ->
     Console(highlight=False).print(table)
 
 
+def print_ranking_figures(result: "EvaluationResult") -> None:
+    """Prints a line for each kind of ranking, beside the baseline that is hard to beat there."""
+    for words, key, baseline in _RANKINGS:
+        measure = result.models[0].measure(key)
+        if measure is None:
+            continue
+        other = next(model for model in result.models if model.name == baseline).measure(key)
+        beside = "" if other is None else f" ({baseline} {other.value:.4f})"
+        click.echo(f"{words}: nDCG@10 {measure.value:.4f}{beside}")
+
+
 def show_result(result: "EvaluationResult", html_file: Path | None) -> None:
     """Prints what an evaluation found, and writes the report, if asked for."""
     from rankserve_training.evaluation.report import write_report
     from rankserve_training.evaluation.table import cold_start_table, measures_table
 
-    console = Console(highlight=False)
+    # Where nothing says how wide the output is, narrower columns would be cut.
+    console = Console(highlight=False, width=None if Console().is_terminal else _TABLE_WIDTH)
     console.print(measures_table(result))
     if result.cold_start or result.cold_items:
         console.print(cold_start_table(result))

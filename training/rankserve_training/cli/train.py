@@ -81,7 +81,13 @@ def train(
     """
     # Keras and TensorFlow are imported only now, so that `--help` and a wrong option are answered at once.
     from rankserve_training.artifact.publish import check_place
-    from rankserve_training.cli.report import check_writable, print_figures, progress_console, show_result, write_json
+    from rankserve_training.cli.report import (
+        check_writable,
+        print_figures,
+        print_ranking_figures,
+        progress_console,
+        write_json,
+    )
     from rankserve_training.data import load
     from rankserve_training.presets import preset_named
     from rankserve_training.towers.recipe import TwoTowerRecipe
@@ -115,7 +121,11 @@ def train(
         published = publish_model(trained, models_dir, name)
     manifest = published.manifest
     print_figures(manifest.metrics, f"{manifest.split.test_count:,} held-out ratings", manifest.rating_scale)
-    show_result(replace(result, version=str(manifest.version)), html_file)
+    print_ranking_figures(result)
+    if html_file is not None:
+        from rankserve_training.evaluation.report import write_report
+
+        write_report(replace(result, version=str(manifest.version)), html_file)
     click.echo(f"Published {manifest.name}/{manifest.version} in {published.directory}")
     write_json(json_file, _as_json(published))
 

@@ -7,6 +7,7 @@ The rows of the model of newcomers (see `two_tower`) are numbered here:
     item   0 always, one for each value of each feature
 """
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,9 +51,10 @@ class Feature(msgspec.Struct, frozen=True):
         """Which of its rows a value has; None for one that says nothing, or that training has not seen."""
         if self.edges:
             try:
-                return bisect_right(self.edges, float(value))
+                number = float(value)
             except ValueError:
                 return None
+            return None if math.isnan(number) else bisect_right(self.edges, number)
         key = value[: self.characters] if self.characters else value
         return self.values.index(key) if key in self.values else None
 

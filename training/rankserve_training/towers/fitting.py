@@ -67,10 +67,11 @@ class Validation:
     lower_is_better: bool
     patience: int
 
-    def best(self, logs: list[EpochLog]) -> int:
-        """The epoch, from 1, with the best figure."""
-        sign = 1 if self.lower_is_better else -1
-        return min(logs, key=lambda log: math.inf if log.validation is None else sign * log.validation).epoch
+
+def best_epoch(logs: Sequence[EpochLog], lower_is_better: bool) -> int:
+    """The epoch, from 1, with the best figure; the first of equal ones."""
+    sign = 1 if lower_is_better else -1
+    return min(logs, key=lambda log: math.inf if log.validation is None else sign * log.validation).epoch
 
 
 @dataclass
@@ -131,7 +132,7 @@ class Stage:
     def _out_of_patience(self) -> bool:
         if self.validation is None or not self.logs:
             return False
-        return len(self.logs) - self.validation.best(self.logs) >= self.validation.patience
+        return len(self.logs) - best_epoch(self.logs, self.validation.lower_is_better) >= self.validation.patience
 
     def _build(self) -> None:
         """Makes every variable, so that there is somewhere to restore to."""

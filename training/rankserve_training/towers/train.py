@@ -14,7 +14,15 @@ from rankserve_training.rows import RatedPairs
 from rankserve_training.towers.choice_towers import ChoiceTowers, unlikelihood
 from rankserve_training.towers.export import ChoiceTables, ExportedTowers, export_towers
 from rankserve_training.towers.features import Bags, item_bags, item_features, user_bags, user_features
-from rankserve_training.towers.fitting import Checkpoints, EpochLog, Stage, StageProgress, Validation, adam_w
+from rankserve_training.towers.fitting import (
+    Checkpoints,
+    EpochLog,
+    Stage,
+    StageProgress,
+    Validation,
+    adam_w,
+    best_epoch,
+)
 from rankserve_training.towers.offsets import Offsets, offsets_of
 from rankserve_training.towers.rating_towers import RatingTowers
 from rankserve_training.towers.recipe import TwoTowerRecipe
@@ -74,7 +82,7 @@ class TowerTrainer:
         """
         encoding = self._encoding(train)
         bags = self._bags(encoding)
-        search = self._search(train, encoding, bags)
+        search = self._search(train)
         if epochs is None and search is not None:
             epochs = search.epochs
         offsets = self._offsets(train)
@@ -92,35 +100,65 @@ class TowerTrainer:
             choice_epochs,
         )
 
-    def _search(self, rows: RatedPairs, encoding: Encoding, bags: tuple[Bags, Bags]) -> "_Search | None":
-        """Trains on a part of the rows and looks at the others; None where there are too few of them."""
-        count = int(len(rows) * self.recipe.validation_share)
-        if count < _FEWEST_VALIDATION_ROWS:
+    def validate_ratings(self, rows: RatedPairs) -> list[EpochLog]:
+        """Trains the first output on a part of the rows and looks at the others after every epoch.
+
+        Args:
+            rows: the training rows, enough to hold some out.
+        """
+        return self._validated_ratings(self._held_out(rows))[1]
+
+    def validate_choices(self, rows: RatedPairs) -> list[EpochLog]:
+        """The same for the second output."""
+        parts = self._held_out(rows)
+        offsets = self._offsets(parts.train)
+        return self._validated_choices(parts, self._rating_towers(offsets, self._bags(parts.encoding)))
+
+    def _search(self, rows: RatedPairs) -> "_Search | None":
+        """For how many epochs to train; None where there are too few rows to hold some out."""
+        if int(len(rows) * self.recipe.validation_share) < _FEWEST_VALIDATION_ROWS:
             return None
+        parts = self._held_out(rows)
+        rating, rating_logs = self._validated_ratings(parts)
+        choice_logs = self._validated_choices(parts, rating)
+        return _Search(
+            rating_logs,
+            choice_logs,
+            best_epoch(rating_logs, lower_is_better=True),
+            best_epoch(choice_logs, lower_is_better=False),
+        )
+
+    def _held_out(self, rows: RatedPairs) -> "_Parts":
+        count = int(len(rows) * self.recipe.validation_share)
         order = np.random.default_rng(self.seed).permutation(len(rows))
-        held_out, train = rows.take(order[:count]), rows.take(np.sort(order[count:]))
-        offsets = self._offsets(train)
+        return _Parts(rows.take(np.sort(order[count:])), rows.take(order[:count]), self._encoding(rows))
+
+    def _validated_ratings(self, parts: "_Parts") -> tuple[RatingTowers, list[EpochLog]]:
+        bags = self._bags(parts.encoding)
+        offsets = self._offsets(parts.train)
         rating = self._rating_towers(offsets, bags)
         no_choice = ChoiceTables.nothing(self.item_count, *bags)
 
         def rating_rmse() -> float:
-            exported = self._export(rating, no_choice, train, offsets, bags, encoding)
-            return rmse(exported_ratings(exported, held_out), held_out.ratings)
+            exported = self._export(rating, no_choice, parts.train, offsets, bags, parts.encoding)
+            return rmse(exported_ratings(exported, parts.held_out), parts.held_out.ratings)
 
         validation = Validation("RMSE", rating_rmse, lower_is_better=True, patience=self.recipe.patience)
-        most = self.recipe.rating.epochs
-        rating_logs = self._fit_ratings("ratings validation", rating, train, offsets, most, validation)
-        choice = self._choice_towers(train, bags)
+        epochs = self.recipe.rating.epochs
+        return rating, self._fit_ratings("ratings validation", rating, parts.train, offsets, epochs, validation)
+
+    def _validated_choices(self, parts: "_Parts", rating: RatingTowers) -> list[EpochLog]:
+        bags = self._bags(parts.encoding)
+        offsets = self._offsets(parts.train)
+        choice = self._choice_towers(parts.train, bags)
 
         def ndcg() -> float:
-            exported = self._export(rating, ChoiceTables.of(choice), train, offsets, bags, encoding)
-            return choice_ndcg(exported, train, held_out)
+            tables = ChoiceTables.of(choice)
+            exported = self._export(rating, tables, parts.train, offsets, bags, parts.encoding)
+            return choice_ndcg(exported, parts.train, parts.held_out)
 
-        choice_validation = Validation("nDCG@10", ndcg, lower_is_better=False, patience=2 * self.recipe.patience)
-        choice_logs = self._fit_choices(
-            "choices validation", choice, train, self.recipe.choice.epochs, choice_validation
-        )
-        return _Search(rating_logs, choice_logs, validation.best(rating_logs), choice_validation.best(choice_logs))
+        validation = Validation("nDCG@10", ndcg, lower_is_better=False, patience=2 * self.recipe.patience)
+        return self._fit_choices("choices validation", choice, parts.train, self.recipe.choice.epochs, validation)
 
     def _encoding(self, train: RatedPairs) -> Encoding:
         mean = float(train.ratings.mean(dtype=np.float64))
@@ -190,6 +228,15 @@ class TowerTrainer:
         # The mean that strangers' ratings are compared with is that of the rows that were trained on.
         encoding = Encoding(offsets.mean, encoding.shrinkage, encoding.user_features, encoding.item_features)
         return export_towers(rating, choice, train, offsets, *bags, encoding, (scale.minimum, scale.maximum))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The training rows, a part of which is held out."""
+
+    train: RatedPairs
+    held_out: RatedPairs
+    encoding: Encoding
 
 
 @dataclass(frozen=True)
