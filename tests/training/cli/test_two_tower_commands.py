@@ -24,13 +24,13 @@ def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     options = ("--ratings", "ratings.csv", "--name", "small", "--models-dir", "m")
     undisturbed = rankserve("train", *options, cwd=tmp_path)
     assert undisturbed.returncode == 0, undisturbed.stderr
-    options = (*options, "--checkpoints", "states", "--tensorboard", "logs")
-    command = [RANKSERVE, "train", *options]
+    kept = (*options, "--checkpoints", "states", "--tensorboard", "logs")
+    command: list[str | Path] = [RANKSERVE, "train", *kept]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any("choices" in line for line in iter(process.stderr.readline, ""))
         process.send_signal(signal.SIGKILL)
-    resumed = rankserve("train", *options, "--html", "report.html", cwd=tmp_path)
+    resumed = rankserve("train", *kept, "--html", "report.html", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Published small/2" in resumed.stdout
     # A finished stage is not gone through again.
@@ -42,7 +42,7 @@ def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").glob("*/events.out.tfevents.*"))
     assert "<svg" in (tmp_path / "report.html").read_text()
 
-    other = rankserve("train", *options, "--seed", "1", cwd=tmp_path)
+    other = rankserve("train", *kept, "--seed", "1", cwd=tmp_path)
     assert other.returncode == 1
     assert other.stderr.splitlines()[-1].startswith("Error: states has the checkpoints of another training, whose seed")
 

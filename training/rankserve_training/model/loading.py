@@ -42,24 +42,27 @@ def load_ranking_model(path: Path, user_count: int, item_count: int) -> keras.Mo
         ArtifactError: where the file is not a Keras model, names a class that is not allowed, or its tables have
             other sizes.
     """
-    return _load(path, user_count + 1, item_count + 1)
+    model = _load(path)
+    for name, count in (("user", user_count), ("item", item_count)):
+        _check_table(path, model, name, count + 1, f"{count} {name}s need {count + 1}")
+    return model
 
 
 def load_newcomers_model(path: Path, user_rows: int, item_rows: int) -> keras.Model:
     """The same for a model of newcomers, whose tables should have so many rows."""
-    return _load(path, user_rows, item_rows)
+    model = _load(path)
+    for name, rows in (("user", user_rows), ("item", item_rows)):
+        _check_table(path, model, name, rows, f"its description needs {rows}")
+    return model
 
 
-def _load(path: Path, user_rows: int, item_rows: int) -> keras.Model:
+def _load(path: Path) -> keras.Model:
     _check_classes(path)
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers raise, often with many lines
         reason = " ".join(str(error).split())
         raise ArtifactError(f"{path} cannot be loaded as a Keras model: {reason}") from error
-    for name, rows in (("user", user_rows), ("item", item_rows)):
-        _check_table(path, model, name, rows)
-    return model
 
 
 def _check_classes(path: Path) -> None:
@@ -95,10 +98,10 @@ def _class_names(config: Any) -> set[str]:
     return names
 
 
-def _check_table(path: Path, model: keras.Model, name: str, expected: int) -> None:
+def _check_table(path: Path, model: keras.Model, name: str, expected: int, words: str) -> None:
     try:
         rows = model.get_layer(f"{name}_embedding").input_dim
     except (AttributeError, ValueError) as error:
         raise ArtifactError(f"{path} has no embedding layer named '{name}_embedding'") from error
     if rows != expected:
-        raise ArtifactError(f"{path}: its {name} table has {rows} rows, but its {name}s need {expected}")
+        raise ArtifactError(f"{path}: its {name} table has {rows} rows, but {words}")
