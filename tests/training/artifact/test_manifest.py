@@ -58,7 +58,11 @@ def refusal(tmp_path: Path, content: bytes | str | Any) -> str:
 
 
 ALL_PATHS = list(paths(VALID))
-FIELDS = [path for path in ALL_PATHS if path[:-1] not in MAPPINGS and isinstance(path[-1], str)]
+# What only models of two towers have.
+OPTIONAL = ("choice_scores", "golden_newcomers")
+FIELDS = [
+    path for path in ALL_PATHS if path[:-1] not in MAPPINGS and isinstance(path[-1], str) and path[-1] not in OPTIONAL
+]
 
 
 def test_it_comes_back(tmp_path: Path) -> None:
@@ -165,3 +169,36 @@ def test_no_file_and_a_directory(tmp_path: Path) -> None:
 def test_spans() -> None:
     assert ScaleEntry(0.5, 5).span == 4.5
     assert GoldenRequest(-1, [0], [1.0]).candidate_ids == [0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scores": [1.0]},
+        {"choice_scores": [1.0]},
+        {"history_ratings": []},
+        {"candidate_ids": []},
+    ],
+    ids=lambda changes: ", ".join(changes),
+)
+def test_golden_newcomers_whose_columns_do_not_fit(tmp_path: Path, changes: dict[str, Any]) -> None:
+    golden = {
+        "history_item_ids": [4],
+        "history_ratings": [5.0],
+        "features": {"age": "33"},
+        "item_id": 9,
+        "genres": ["War"],
+        "year": 1997,
+        "candidate_ids": [4, 6],
+        "scores": [1.0, 2.0, 3.0],
+        "choice_scores": [],
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(VALID | {"golden_newcomers": [golden]}))
+    assert len(read_manifest(path).golden_newcomers) == 1
+    assert "golden newcomer" in refusal(tmp_path, VALID | {"golden_newcomers": [golden | changes]})
+
+
+def test_a_golden_request_with_too_few_choices(tmp_path: Path) -> None:
+    golden = VALID["golden_requests"][0] | {"choice_scores": [1.0]}
+    assert "one choice score for each" in refusal(tmp_path, VALID | {"golden_requests": [golden]})

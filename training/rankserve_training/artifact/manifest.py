@@ -251,3 +251,22 @@ def _check(path: Path, manifest: Manifest) -> None:
     for golden in manifest.golden_requests:
         if not golden.candidate_ids or len(golden.candidate_ids) != len(golden.scores):
             raise ArtifactError(f"{path}: a golden request should have one score for each candidate, and at least one")
+        if len(golden.choice_scores) not in (0, len(golden.scores)):
+            raise ArtifactError(f"{path}: a golden request should have one choice score for each candidate, or none")
+    for newcomer in manifest.golden_newcomers:
+        _check_newcomer(path, newcomer)
+
+
+def _check_newcomer(path: Path, golden: GoldenNewcomer) -> None:
+    count = len(golden.candidate_ids) + 1
+    fits = (
+        count > 1
+        and len(golden.scores) == count
+        and len(golden.choice_scores) in (0, count)
+        and len(golden.history_ratings) == len(golden.history_item_ids)
+    )
+    if not fits:
+        raise ArtifactError(
+            f"{path}: a golden newcomer should have a rating for each item of the history, at least one candidate, and "
+            "a score for each candidate and one more"
+        )
