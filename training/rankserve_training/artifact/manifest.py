@@ -260,13 +260,12 @@ def _check(path: Path, manifest: Manifest) -> None:
 def _check_newcomer(path: Path, golden: GoldenNewcomer) -> None:
     count = len(golden.candidate_ids) + 1
     fits = (
-        count > 1
-        and len(golden.scores) == count
+        len(golden.scores) == count
         and len(golden.choice_scores) in (0, count)
         and len(golden.history_ratings) == len(golden.history_item_ids)
     )
     if not fits:
         raise ArtifactError(
-            f"{path}: a golden newcomer should have a rating for each item of the history, at least one candidate, and "
-            "a score for each candidate and one more"
+            f"{path}: a golden newcomer should have a rating for each item of the history, and a score for each "
+            "candidate and one more"
         )
