@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rankserve_training.split import random_split
+from rankserve_training.split import MOST_SHUFFLED_AS_THE_TUTORIAL, random_split
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,14 @@ def test_a_global_seed_does_not_change_it() -> None:
         tf.random.set_seed(seed)
         orders.append(np.concatenate(random_split(100, seed=42)).tolist())
     assert orders[0] == orders[1]
+
+
+def test_millions_of_rows() -> None:
+    """By another shuffle, which takes no more memory than the numbers themselves."""
+    count = MOST_SHUFFLED_AS_THE_TUTORIAL + 3
+    train, test = random_split(count, seed=42)
+    assert (len(train), len(test)) == (800_002, 200_001)
+    assert np.array_equal(np.sort(np.concatenate([train, test])), np.arange(count))
+    again, other = random_split(count, seed=42)[0], random_split(count, seed=43)[0]
+    assert np.array_equal(train, again)
+    assert not np.array_equal(train, other)

@@ -69,8 +69,8 @@ class TwoTowerRecipe:
     Attributes:
         rating: of the first output.
         choice: of the second one.
-        batch_ratings: ratings in a batch.
-        batch_users: users in a batch, at most.
+        batch_ratings: ratings in a batch; several times as many where there are millions.
+        batch_users: users in a batch, at most; likewise.
         validation_share: of the training rows, held out to choose the number of epochs.
         patience: epochs without an improvement after which no better one is looked for.
     """

@@ -30,6 +30,9 @@ from rankserve_training.towers.user_batches import UserBatches
 from rankserve_training.towers.validation import choice_ndcg, exported_ratings
 
 _FEWEST_VALIDATION_ROWS = 50
+# A step updates every row of every table, which takes longer the more users and items there are; so large data sets have
+# larger batches, not more of them.
+_MOST_STEPS = 1_000
 
 
 @dataclass(frozen=True)
@@ -176,13 +179,13 @@ class TowerTrainer:
         return offsets_of(train, self.user_count, self.item_count, rating.shrinkage, rating.item_shrinkage)
 
     def _rating_towers(self, offsets: Offsets, bags: tuple[Bags, Bags]) -> RatingTowers:
-        recipe = self.recipe
         keras.utils.set_random_seed(self.seed)
-        return RatingTowers(recipe.rating, offsets.mean, recipe.batch_users, self.item_count, *bags, seed=self.seed)
+        _, slots = self._batch_sizes(len(offsets.residuals))
+        return RatingTowers(self.recipe.rating, offsets.mean, slots, self.item_count, *bags, seed=self.seed)
 
     def _choice_towers(self, train: RatedPairs, bags: tuple[Bags, Bags]) -> ChoiceTowers:
-        recipe = self.recipe
-        return ChoiceTowers(recipe.choice, train, recipe.batch_users, self.item_count, *bags, seed=self.seed)
+        _, slots = self._batch_sizes(len(train))
+        return ChoiceTowers(self.recipe.choice, train, slots, self.item_count, *bags, seed=self.seed)
 
     def _fit_ratings(
         self,
@@ -213,7 +216,13 @@ class TowerTrainer:
         return Stage(name, model, batches, epochs, validation, self.checkpoints, self.listeners).run()
 
     def _batches(self, train: RatedPairs, columns: dict[str, npt.NDArray[np.float32]]) -> UserBatches:
-        return UserBatches(train, columns, self.recipe.batch_ratings, self.recipe.batch_users, self.seed)
+        ratings, users = self._batch_sizes(len(train))
+        return UserBatches(train, columns, ratings, users, self.seed)
+
+    def _batch_sizes(self, rows: int) -> tuple[int, int]:
+        """How many ratings, and how many users at most, are in a batch where there are so many rows to train on."""
+        times = -(-rows // (_MOST_STEPS * self.recipe.batch_ratings))
+        return times * self.recipe.batch_ratings, times * self.recipe.batch_users
 
     def _export(
         self,
