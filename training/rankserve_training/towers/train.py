@@ -30,8 +30,8 @@ from rankserve_training.towers.user_batches import UserBatches
 from rankserve_training.towers.validation import choice_ndcg, exported_ratings
 
 _FEWEST_VALIDATION_ROWS = 50
-# A step updates every row of every table, which takes longer the more users and items there are; so large data sets have
-# larger batches, not more of them.
+# A step updates every row of every table, which takes longer the more users and items there are; so large data sets
+# have larger batches, not more of them.
 _MOST_STEPS = 1_000
 
 
