@@ -72,7 +72,6 @@ RULES: Final = (
             "tensorflow",
             "tensorflow_datasets",
             "matplotlib",
-            "surprise",
             *NUMERICS,
             *COMMAND_LINE,
         ),

@@ -1,9 +1,11 @@
 """Logs for TensorBoard, where they are asked for."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rankserve_training.data.tfds_quiet import quiet_tfds
+from rankserve_training.errors import MissingExtraError
 from rankserve_training.model.backend import keras
 from rankserve_training.towers.fitting import StageProgress
 
@@ -12,6 +14,15 @@ class TensorBoardLog:
     """Writes loss and validation figures of every epoch; nothing where no directory is given."""
 
     def __init__(self, directory: Path | None) -> None:
+        """Writes to `directory`.
+
+        Raises:
+            MissingExtraError: where TensorBoard is not installed.
+        """
+        if directory is not None and find_spec("tensorboard") is None:
+            raise MissingExtraError(
+                "logs for TensorBoard need TensorBoard, which is not installed: pip install 'rankserve[tensorboard]'"
+            )
         self._directory = directory
         self._writers: dict[str, Any] = {}
 

@@ -93,6 +93,15 @@ def test_checkpoints_of_another_training_are_refused(tmp_path: Path) -> None:
         Checkpoints(tmp_path, IDENTITY | {"seed": 2})
 
 
+def test_checkpoints_that_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"checkpoints cannot be kept in .*/file/states: Not a directory$"):
+        Checkpoints(tmp_path / "file" / "states", IDENTITY)
+    (tmp_path / "training.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"training\.json cannot be read"):
+        Checkpoints(tmp_path, IDENTITY)
+
+
 def test_the_best_epoch() -> None:
     logs = [EpochLog(number, 1.0, figure) for number, figure in enumerate([0.9, 0.7, 0.7, 0.8], start=1)]
     assert best_epoch(logs, lower_is_better=True) == 2

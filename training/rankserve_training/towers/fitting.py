@@ -155,14 +155,17 @@ class Checkpoints:
             identity: what tells this training from others.
 
         Raises:
-            CheckpointError: where it has the states of another training.
+            CheckpointError: where it has the states of another training, or cannot be written.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         path = directory / "training.json"
-        if not path.exists():
-            _replace(path, msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
-            return
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                _replace(path, msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
+                return
+        except OSError as error:
+            raise CheckpointError(f"checkpoints cannot be kept in {directory}: {error.strerror}") from error
         try:
             found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
