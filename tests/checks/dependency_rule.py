@@ -72,6 +72,7 @@ RULES: Final = (
             "tensorflow",
             "tensorflow_datasets",
             "matplotlib",
+            "surprise",
             *NUMERICS,
             *COMMAND_LINE,
         ),
