@@ -36,6 +36,7 @@ REPORT = Path(__file__).parent / "MODEL_QUALITY.md"
 TUTORIAL_SCRIPT = Path(__file__).parents[1] / "tests" / "training" / "tutorial.py"
 SEEDS = (42, 43, 44)
 _PORT = 27_780
+_ROUNDS = 2
 PRESET, TUTORIAL = "two-tower", "tutorial"
 
 _INTRODUCTION = """# Model quality
@@ -175,12 +176,12 @@ def training_time() -> str:
     }
     lines = [
         f"Measured on {date.today()}, 2 processors. Whole processes, from start to end, imports and the final measures "
-        "included; median (lowest to highest) of 3, in turn.\n",
+        f"included; median (lowest to highest) of {_ROUNDS}, in turn.\n",
         "| | s |",
         "|---|---|",
     ]
     seconds: dict[str, list[float]] = {name: [] for name in rows}
-    for _ in range(3):
+    for _ in range(_ROUNDS):
         for name, arguments in rows.items():
             started = time.monotonic()
             subprocess.run(arguments, check=True, capture_output=True)

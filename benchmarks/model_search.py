@@ -60,7 +60,7 @@ def rating_variants() -> dict[str, TwoTowerRecipe]:
         "1 member": {"members": 1},
         "8 members": {"members": 8},
         "width 48": {"width": 48},
-        "no hidden layer": {"hidden": 1},
+        "1 hidden unit": {"hidden": 1},
         "dropout 0.15": {"dropout": 0.15},
         "dropout 0.4": {"dropout": 0.4},
         "weight decay 0.5": {"weight_decay": 0.5},
