@@ -221,8 +221,8 @@ class TestLoading:
                 lambda manifest: manifest["golden_newcomers"][0]["choice_scores"].__setitem__(0, 9.0),
                 "the choice of the golden request 1 of a newcomer",
             ),
-            (lambda manifest: manifest["golden_newcomers"][0].update(scores=[]), "has 0 scores for 1 candidates"),
-            (lambda manifest: manifest["golden_newcomers"][0].update(history_ratings=[]), "does not fit together"),
+            (lambda manifest: manifest["golden_newcomers"][0].update(scores=[]), "a golden newcomer should have"),
+            (lambda manifest: manifest["golden_newcomers"][0].update(history_ratings=[]), "a golden newcomer should have"),
         ],
         ids=range(6),
     )
