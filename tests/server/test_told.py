@@ -222,7 +222,10 @@ class TestLoading:
                 "the choice of the golden request 1 of a newcomer",
             ),
             (lambda manifest: manifest["golden_newcomers"][0].update(scores=[]), "a golden newcomer should have"),
-            (lambda manifest: manifest["golden_newcomers"][0].update(history_ratings=[]), "a golden newcomer should have"),
+            (
+                lambda manifest: manifest["golden_newcomers"][0].update(history_ratings=[]),
+                "a golden newcomer should have",
+            ),
         ],
         ids=range(6),
     )
