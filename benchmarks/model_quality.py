@@ -170,7 +170,12 @@ def training_time() -> str:
         "--preset",
     ]
     rows = {
-        "the tutorial's script (tf.data, model.fit)": [sys.executable, str(TUTORIAL_SCRIPT)],
+        "the tutorial's script (tf.data, model.fit)": [
+            sys.executable,
+            str(TUTORIAL_SCRIPT),
+            "build/tutorial.npz",
+            "42",
+        ],
         "`rankserve train --preset tutorial`": [*command, TUTORIAL],
         "`rankserve train` (two-tower)": [*command, PRESET],
     }
