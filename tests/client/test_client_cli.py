@@ -456,7 +456,7 @@ class EntryPoints:
 
                 return click.Command(name, callback=fail)
 
-        EntryPoint.name = name  # type: ignore[attr-defined]
+        EntryPoint.name = name  # type: ignore[attr-defined]  # a stand-in
         return EntryPoint()
 
 

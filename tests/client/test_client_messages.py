@@ -188,7 +188,7 @@ def test_a_ranking_is_a_value() -> None:
     assert Ranking((1,), (2.0,)) == Ranking((1,), (2.0,))
     assert hash(Ranking((1,), (2.0,))) == hash(Ranking((1,), (2.0,)))
     with pytest.raises(AttributeError):
-        Ranking((1,), (2.0,)).scores = ()  # type: ignore[misc]
+        Ranking((1,), (2.0,)).scores = ()  # type: ignore[misc]  # frozen: tried on purpose
 
 
 def full_model() -> models_pb2.Model:
@@ -243,6 +243,6 @@ def test_a_state_of_a_newer_server_is_unknown() -> None:
 def test_a_description_does_not_change() -> None:
     info = to_model_info(full_model())
     with pytest.raises(TypeError):
-        info.metrics["test_rmse"] = 0.0  # type: ignore[index]
+        info.metrics["test_rmse"] = 0.0  # type: ignore[index]  # frozen: tried on purpose
     with pytest.raises(AttributeError):
-        info.version = 4  # type: ignore[misc]
+        info.version = 4  # type: ignore[misc]  # frozen: tried on purpose

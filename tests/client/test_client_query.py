@@ -38,7 +38,7 @@ def test_a_query_is_a_value() -> None:
     assert query == RankQuery(42, (3, 1), history=[(5, 4.0)])
     assert hash(query) == hash(RankQuery(42, (3, 1), history=[(5, 4.0)]))
     with pytest.raises(AttributeError):
-        query.user_id = 7  # type: ignore[misc]
+        query.user_id = 7  # type: ignore[misc]  # wrong on purpose
 
 
 def test_what_is_known_of_users_and_items_is_copied() -> None:
@@ -55,7 +55,7 @@ def test_what_is_known_of_users_and_items_is_copied() -> None:
     assert hash(query) == hash(same)
     assert dataclasses.replace(query, top_k=1).new_items == query.new_items
     with pytest.raises(AttributeError):
-        NewItem(7).year = 1996  # type: ignore[misc]
+        NewItem(7).year = 1996  # type: ignore[misc]  # wrong on purpose
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_bad_new_item_is_named_with_its_value(arguments: tuple[Any, ...], erro
         ({"candidates": 7}, TypeError, "`candidates` = 7"),
         ({"candidates": []}, ValueError, "`candidates` is empty"),
         ({"candidates": Array([])}, ValueError, "`candidates` is empty"),
-        ({"candidates": Array(7)}, TypeError, "`candidates` = 7"),  # type: ignore[arg-type]
+        ({"candidates": Array(7)}, TypeError, "`candidates` = 7"),  # type: ignore[arg-type]  # wrong on purpose
         ({"top_k": -1}, ValueError, "`top_k` = -1"),
         ({"top_k": 2**31}, ValueError, "`top_k` = 2147483648"),
         ({"top_k": None}, TypeError, "`top_k` = None"),

@@ -197,7 +197,7 @@ async def test_an_exception_of_the_producer_is_the_callers(client: AnyClient) ->
 
 async def test_a_query_that_cannot_be_sent_is_the_callers(client: AnyClient) -> None:
     with pytest.raises(TypeError, match="`candidates`"):
-        await client.rank_stream([RankQuery(1, [204]), RankQuery(2, ["x"])])  # type: ignore[list-item]
+        await client.rank_stream([RankQuery(1, [204]), RankQuery(2, ["x"])])  # type: ignore[list-item]  # wrong on purpose
 
 
 async def test_an_answer_that_does_not_come_ends_the_stream(client: AnyClient, server: ScriptedServer) -> None:

@@ -25,7 +25,7 @@ users_count = 943
 movies_count = movies.cardinality().numpy()
 
 
-def preprocess_rating(x):  # type: ignore[no-untyped-def]
+def preprocess_rating(x):
     return (
         {
             "user_id": tf.strings.to_number(x["user_id"], out_type=tf.int32),
@@ -41,8 +41,8 @@ train_ratings = shuffled_ratings.take(80_000).batch(1000).cache()
 test_ratings = shuffled_ratings.skip(80_000).take(20_000).batch(1000).cache()
 
 
-class RankingModel(keras.Model):  # type: ignore[misc]
-    def __init__(self, num_users, num_candidates, embedding_dimension=32, **kwargs):  # type: ignore[no-untyped-def]
+class RankingModel(keras.Model):
+    def __init__(self, num_users, num_candidates, embedding_dimension=32, **kwargs):
         super().__init__(**kwargs)
         self.user_embedding = keras.layers.Embedding(num_users, embedding_dimension)
         self.candidate_embedding = keras.layers.Embedding(num_candidates, embedding_dimension)
@@ -54,7 +54,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]
             ]
         )
 
-    def call(self, inputs):  # type: ignore[no-untyped-def]
+    def call(self, inputs):
         user_id, movie_id = inputs["user_id"], inputs["movie_id"]
         user_embeddings = self.user_embedding(user_id)
         candidate_embeddings = self.candidate_embedding(movie_id)
@@ -63,7 +63,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]
 
 # The one line that the tutorial does not have: its weights begin at random.
 keras.utils.set_random_seed(int(sys.argv[2]))
-model = RankingModel(users_count + 1, int(movies_count) + 1)  # type: ignore[no-untyped-call]  # Keras takes no int32
+model = RankingModel(users_count + 1, int(movies_count) + 1)  # Keras takes no int32
 model.compile(
     loss=keras.losses.MeanSquaredError(),
     metrics=[keras.metrics.RootMeanSquaredError()],

@@ -8,7 +8,7 @@ from typing import Any
 from rankserve_training.model.backend import keras
 
 
-class InterruptBetweenBatches(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+class InterruptBetweenBatches(keras.callbacks.Callback):
     """Holds Ctrl-C back until the batch is done, then raises KeyboardInterrupt; a second one is not held back.
 
     Raised in the middle of a batch, it is lost where JAX calls back into Python: training then goes on.
@@ -32,11 +32,11 @@ class InterruptBetweenBatches(keras.callbacks.Callback):  # type: ignore[misc]  
         if self._installed:
             signal.signal(signal.SIGINT, self._previous)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, Keras' names
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Ends the training, if asked to."""
         if self._asked:
             raise KeyboardInterrupt
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002, what a handler gets
+    def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
         signal.signal(signal.SIGINT, self._previous)

@@ -14,7 +14,7 @@ from rankserve_training.towers.fitting import StageProgress
 _SECONDS_BETWEEN_LINES = 2.0
 
 
-class EpochBars(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+class EpochBars(keras.callbacks.Callback):
     """A bar for each epoch with loss and RMSE, both on the label scale (0 to 1).
 
     Where the console is no terminal, each epoch prints one line when it is done.
@@ -23,25 +23,17 @@ class EpochBars(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._progress = _bars(console)
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002, the names are Keras' own
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Shows the bars."""
         self._progress.start()
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Leaves the terminal as it was."""
         self.close()
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the epoch's bar."""
         self._title = f"epoch {epoch + 1}/{self.params['epochs']}"
         self._task = self._progress.add_task(self._title, total=self.params["steps"], figures="")
@@ -50,7 +42,7 @@ class EpochBars(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
         """Moves the epoch's bar."""
         self._progress.update(self._task, completed=batch + 1, figures=_figures(logs))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Says how the epoch ended."""
         if not self._console.is_terminal:
             self._console.print(f"{self._title}  {_figures(logs)}")
@@ -69,15 +61,7 @@ class StageBars:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._progress = _bars(console)
         self._tasks: dict[str, TaskID] = {}
         self._printed_at = 0.0
 
@@ -108,3 +92,16 @@ class StageBars:
         elif log.epoch == progress.epochs or time.monotonic() - self._printed_at > _SECONDS_BETWEEN_LINES:
             self._console.print(f"{progress.stage} {log.epoch}/{progress.epochs}  {figures}")
             self._printed_at = time.monotonic()
+
+
+def _bars(console: Console) -> Progress:
+    """Bars with a name, how much is done, and the task's `figures`; nothing is shown where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )

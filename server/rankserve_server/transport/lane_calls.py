@@ -1,6 +1,7 @@
 """The calls of the direct lane, as the states that they go through. Everything here runs on the lane's thread."""
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,7 +44,7 @@ class Request(Protocol):
         """Sends the answer."""
 
 
-class LaneCall:
+class LaneCall(ABC):
     """What all calls have in common."""
 
     __slots__ = ("_arrival", "_call", "_close_watched", "_lane")
@@ -56,9 +57,9 @@ class LaneCall:
         self._call = arrival.call
         self._close_watched = False
 
+    @abstractmethod
     def start(self) -> None:
         """Asks for the first message."""
-        raise NotImplementedError
 
     def deadline(self) -> float:
         """The caller's deadline on the clock of `time.monotonic`; infinite where there is none."""
@@ -119,8 +120,9 @@ class _UnaryCall(LaneCall):
         else:
             self._fail(self._error, started=False, tag=self)
 
+    @abstractmethod
     def _plan(self, message: bytes, plain: PlainRequest | None) -> PlannedRequest | PlannedBatch:
-        raise NotImplementedError
+        """Plans what the message asks for."""
 
     def _queue_jobs(self, plain: PlainRequest | None) -> None:
         if self.message is None:

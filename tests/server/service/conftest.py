@@ -38,7 +38,7 @@ class SignalledLoop(asyncio.SelectorEventLoop):
         super().__init__()
         self._handlers: dict[int, Callable[[], object]] = {}
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]  # narrower than asyncio's, enough here
         self._handlers[sig] = partial(callback, *args)
 
     def remove_signal_handler(self, sig: int) -> bool:

@@ -38,11 +38,11 @@ INVALID: dict[str, tuple[ranking_pb2.RankRequest, list[tuple[str, str]]]] = {
         [("exclude_ids", "at most 10 are accepted, got 11")],
     ),
     "an order without a name": (
-        Request(candidate_ids=[1], order=7),  # type: ignore[arg-type]
+        Request(candidate_ids=[1], order=7),  # type: ignore[arg-type]  # no such value, on purpose
         [("order", "should be one of ORDER_UNSPECIFIED, ORDER_BY_SCORE, ORDER_AS_SENT, got 7")],
     ),
     "negative enums": (
-        Request(candidate_ids=[1], unknown_user=-1, unknown_items=4),  # type: ignore[arg-type]
+        Request(candidate_ids=[1], unknown_user=-1, unknown_items=4),  # type: ignore[arg-type]  # no such value, on purpose
         [
             (
                 "unknown_user",
@@ -93,7 +93,7 @@ INVALID: dict[str, tuple[ranking_pb2.RankRequest, list[tuple[str, str]]]] = {
         [("new_items", "at most 10 are accepted, got 11")],
     ),
     "something to rank by without a name": (
-        Request(candidate_ids=[1], rank_by=3),  # type: ignore[arg-type]
+        Request(candidate_ids=[1], rank_by=3),  # type: ignore[arg-type]  # no such value, on purpose
         [("rank_by", "should be one of RANK_BY_UNSPECIFIED, RANK_BY_RATING, RANK_BY_CHOICE, got 3")],
     ),
     "everything at once": (

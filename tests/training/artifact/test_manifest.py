@@ -82,9 +82,9 @@ def test_a_missing_field(tmp_path: Path, path: tuple[str | int, ...]) -> None:
 
 @pytest.mark.parametrize("path", ALL_PATHS, ids=str)
 def test_a_field_of_another_type(tmp_path: Path, path: tuple[str | int, ...]) -> None:
-    value = VALID
+    value: Any = VALID
     for key in path:
-        value = value[key]  # type: ignore[index]
+        value = value[key]
     others: list[Any] = [None, True, [[]], {"other": {}}] + (["other"] if not isinstance(value, str) else [1, 1.5])
     if isinstance(value, int):
         others.append(1.5)

@@ -1,6 +1,7 @@
 """`load` and `load_files`: files put together to a data set."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,5 +100,6 @@ def test_an_unknown_name() -> None:
 
 @pytest.mark.parametrize("option", ["test_ratings", "items", "users"])
 def test_files_without_ratings(ratings: Path, option: str) -> None:
+    options: dict[str, Any] = {option: ratings}
     with pytest.raises(DataError, match="only be given together with a file of ratings"):
-        load(**{option: ratings})  # type: ignore[arg-type]
+        load(**options)

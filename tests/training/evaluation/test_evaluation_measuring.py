@@ -4,6 +4,7 @@ import io
 import json
 import math
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ USERS, ITEMS = 30, 40
 
 def sample() -> tuple[GivenScorer, GivenScorer]:
     random = np.random.default_rng(0)
-    return tuple(GivenScorer(random.uniform(1, 5, (USERS + 1, ITEMS + 1)).astype(np.float32)) for _ in range(2))  # type: ignore[return-value]
+    first, second = (GivenScorer(random.uniform(1, 5, (USERS + 1, ITEMS + 1)).astype(np.float32)) for _ in range(2))
+    return first, second
 
 
 def some_rows(seed: int, users_from: int = 1) -> list[tuple[int, int, float]]:
@@ -159,7 +161,8 @@ def test_json_has_every_field_and_no_nan() -> None:
     }
     assert plain["cold_start"][0]["points"][1]["accuracy"]["rmse"] == 0.99
     assert plain["scale"] == {"minimum": 1.0, "maximum": 5.0}
-    odd = replace(BARE, differences=(Difference("rmse", "x", math.nan, -math.inf, np.float32(0.5)),))  # type: ignore[arg-type]
+    half: Any = np.float32(0.5)
+    odd = replace(BARE, differences=(Difference("rmse", "x", math.nan, -math.inf, half),))
     assert odd.to_json()["differences"] == [{"key": "rmse", "against": "x", "value": None, "low": None, "high": 0.5}]
 
 

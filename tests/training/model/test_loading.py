@@ -68,7 +68,7 @@ def test_what_is_saved_is_loaded(saved: Path, tmp_path: Path) -> None:
 
 
 @keras.saving.register_keras_serializable("attack")
-class Registered(keras.layers.Dense):  # type: ignore[misc]
+class Registered(keras.layers.Dense):  # type: ignore[misc]  # Keras ships no types
     """Would be built, if it came to that, because it is registered."""
 
 

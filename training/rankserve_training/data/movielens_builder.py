@@ -107,10 +107,10 @@ class MovielensBuilders:
         """
         original = type(builder)
 
-        class LocalMovielens(original, skip_registration=True):  # type: ignore[call-arg, misc, valid-type]
+        class LocalMovielens(original, skip_registration=True):  # type: ignore[call-arg, misc, valid-type]  # a class that TFDS gives
             name = original.name
 
-            def _split_generators(self, dl_manager: Any) -> dict[str, Any]:  # noqa: ARG002
+            def _split_generators(self, dl_manager: Any) -> dict[str, Any]:  # noqa: ARG002  # TFDS' signature
                 return {"train": self._generate_examples(str(files))}
 
         # TFDS notes the module in dataset_info.json, and finds a builder's registered downloads by it.

@@ -69,7 +69,7 @@ def _pip_download(directory: Path, pip_options: Sequence[str]) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", f"--timeout={_NETWORK_SECONDS}", "--retries=1", f"--dest={directory}"]
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603  # our own interpreter, no shell
             [*command, *pip_options, REQUIREMENT],
             capture_output=True,
             text=True,

@@ -21,7 +21,7 @@ from rankserve_training.towers.recipe import ChoiceRecipe
 ops = keras.ops
 
 
-class ChoiceTowers(keras.Model):  # type: ignore[misc]  # Keras ships no types
+class ChoiceTowers(keras.Model):
     """From batches of whole users to float32[ratings, 1]: the logarithm of the probability of each choice."""
 
     def __init__(

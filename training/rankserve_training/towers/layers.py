@@ -10,7 +10,7 @@ from rankserve_training.towers.features import Bags
 ops = keras.ops
 
 
-class BagOfFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+class BagOfFeatures(keras.layers.Layer):
     """The weighted sum of the rows of an entity's features: int32[...] entity rows to float32[..., width]."""
 
     def __init__(self, bags: Bags, width: int, initial: float, seed: int, name: str) -> None:
@@ -27,7 +27,7 @@ class BagOfFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no
         return ops.sum(ops.take(self.table, rows, axis=0) * weights[..., np.newaxis], axis=-2)
 
 
-class SlotSums(keras.layers.Layer):  # type: ignore[misc]
+class SlotSums(keras.layers.Layer):
     """Sums over the ratings of each user of a batch."""
 
     def __init__(self, slots: int, name: str = "slot_sums") -> None:
@@ -46,7 +46,7 @@ class SlotSums(keras.layers.Layer):  # type: ignore[misc]
         )
 
 
-class Coins(keras.layers.Layer):  # type: ignore[misc]
+class Coins(keras.layers.Layer):
     """1 or 0 at random, as float32."""
 
     def __init__(self, seed: int, name: str) -> None:

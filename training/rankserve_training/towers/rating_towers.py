@@ -25,7 +25,7 @@ ops = keras.ops
 _SET_POWER = -0.5
 
 
-class RatingTowers(keras.Model):  # type: ignore[misc]  # Keras ships no types
+class RatingTowers(keras.Model):
     """From batches of whole users to float32[ratings, members]: what each member predicts."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Sizes and rates of the model of two towers. Chosen by `benchmarks/model_search.py` on validation rows."""
+"""Sizes and rates of the model of two towers. `benchmarks/model_search.py` tries others on validation rows."""
 
 from dataclasses import dataclass
 

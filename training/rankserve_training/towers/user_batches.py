@@ -13,7 +13,7 @@ Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
 
 
-class UserBatches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
+class UserBatches(keras.utils.PyDataset):
     """The ratings in batches, each of all ratings of some users; in another order in every epoch.
 
     Every batch has the same shape, so that one program is compiled: places that are left over are marked.
