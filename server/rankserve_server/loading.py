@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankserve_server.engine.engine import Engine
+from rankserve_server.engine.compiling import compile_engine
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
@@ -42,7 +42,7 @@ def load_version(directory: Path, checkpoint: Callable[[], None], max_table_mib:
     # A Keras model refers to itself: without this its tables would stay beside the engine's.
     gc.collect()
     try:
-        engine = Engine(folded, checkpoint, folded_newcomers)
+        engine = compile_engine(folded, checkpoint, folded_newcomers)
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, newcomers)
         replay_golden_requests(model)
     except ValueError as error:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankserve_server.engine.buckets import BUCKETS
+from rankserve_server.engine.compiling import compile_engine
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.jax_setup import jax
 from rankserve_server.loaded_model import LoadedModel
@@ -64,7 +65,7 @@ def unfolded_movielens(models_dir: Path) -> FoldedModel:
 )
 def engine(request: pytest.FixtureRequest, unfolded_movielens: FoldedModel) -> Engine:
     """The real model, with every choice of tables that are folded: all promises hold for each."""
-    return Engine(folded_but(unfolded_movielens, request.param))
+    return compile_engine(folded_but(unfolded_movielens, request.param))
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,7 @@ def test_what_the_checkpoint_raises_ends_the_loading() -> None:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        Engine(folded_model(items=3), checkpoint)
+        compile_engine(folded_model(items=3), checkpoint)
     assert calls == 3
 
 
@@ -179,7 +180,7 @@ def test_what_the_checkpoint_raises_ends_the_loading() -> None:
 @pytest.mark.parametrize("unfolded", [ALL_FOLDED, NONE_FOLDED], ids=str)
 def test_catalogues_of_every_size_are_scored_to_the_last_item(items: int, unfolded: tuple[str, ...]) -> None:
     model = folded_model(items, unfolded=unfolded)
-    engine = Engine(model)
+    engine = compile_engine(model)
     assert engine.item_count == items
     expected = [reference_score(model, 2, row) for row in range(1, items + 1)]
     scores = score_catalog(engine, 2)
@@ -196,7 +197,7 @@ def test_models_of_other_sizes_score_the_same_in_every_batch_too(
     width: int, hidden: tuple[int, ...], unfolded: tuple[str, ...]
 ) -> None:
     model = folded_model(items=3_000, users=50, width=width, hidden=hidden, unfolded=unfolded)
-    engine = Engine(model)
+    engine = compile_engine(model)
     random = np.random.default_rng(1)
     users = random.integers(0, 51, 4_096).astype(np.int32)
     items = random.integers(0, 3_001, 4_096).astype(np.int32)

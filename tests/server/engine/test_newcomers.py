@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rankserve_server.engine.compiling import compile_engine
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.newcomers import NO_ENTRIES, NO_ROW, SLOTS, Bag, NewUser
@@ -49,7 +50,7 @@ class Entries:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine(MODEL, newcomers=BAGS)
+    return compile_engine(MODEL, newcomers=BAGS)
 
 
 def tables(side: str) -> list[tuple[Scores, Scores]]:
@@ -149,10 +150,10 @@ def test_nothing_compiles_once_it_is_built(engine: Engine, caplog: pytest.LogCap
 
 def test_tables_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"rows of \(48, 20, 11\) columns cannot be summed of \(48, 20, 12\)"):
-        Engine(MODEL, newcomers=tower_model(48, 20, 12, users=USER_BAG, items=ITEM_BAG))
+        compile_engine(MODEL, newcomers=tower_model(48, 20, 12, users=USER_BAG, items=ITEM_BAG))
 
 
 def test_a_model_that_knows_nothing_but_ids_says_so() -> None:
-    engine = Engine(tower_model(8, 4, 2, items=5))
+    engine = compile_engine(tower_model(8, 4, 2, items=5))
     with pytest.raises(ValueError, match=r"knows nothing of newcomers"):
         alone(engine, NewUser(1, NO_ENTRIES), np.ones(1, np.int32), [])

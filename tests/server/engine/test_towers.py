@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankserve_server.engine.buckets import BUCKETS
+from rankserve_server.engine.compiling import compile_engine
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.jax_setup import jax
 from rankserve_training.model.folded import DenseLayer, FoldedModel, TableHalf, Towers
@@ -61,7 +62,7 @@ def model(request: pytest.FixtureRequest) -> FoldedModel:
 
 @pytest.fixture(scope="module")
 def engine(model: FoldedModel) -> Engine:
-    return Engine(model)
+    return compile_engine(model)
 
 
 @pytest.fixture(scope="module")
@@ -111,4 +112,4 @@ def test_nothing_compiles_once_it_is_built(engine: Engine, caplog: pytest.LogCap
 
 def test_a_plain_model_has_one_score() -> None:
     assert not Engine.has_choice
-    assert Engine(tower_model(8, 4, 2, items=5)).has_choice
+    assert compile_engine(tower_model(8, 4, 2, items=5)).has_choice

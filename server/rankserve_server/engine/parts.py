@@ -1,0 +1,134 @@
+"""What an engine is made of, and how it travels from the process that has compiled it to the one that serves.
+
+A compiled call is a machine's own: it fits the processor and the library versions that it was made with.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from jax.experimental import serialize_executable
+
+from rankserve_server.engine.formula import Side, Weights
+from rankserve_server.engine.jax_setup import jax
+
+Call: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class NewcomerParts:
+    """What scores newcomers.
+
+    Attributes:
+        user_entries: the tables that the rows of users are summed of.
+        item_entries: likewise of items.
+        user_sums: sums rows of users.
+        item_sums: likewise of items.
+        pair_calls: by how many pairs they score.
+    """
+
+    user_entries: Side
+    item_entries: Side
+    user_sums: Call
+    item_sums: Call
+    pair_calls: Mapping[int, Call]
+
+
+@dataclass(frozen=True)
+class EngineParts:
+    """A compiled model.
+
+    Attributes:
+        item_count: known items.
+        users: tables of the known users, on the device.
+        items: likewise of items, at least as long as a slice.
+        weights: what the tables leave of the model, on the device.
+        pair_calls: by how many pairs they score, ascending; all give a pair the same bits.
+        catalog_call: scores a slice of the item table in place; None where that would give other bits.
+        newcomers: None for a model that knows nothing but ids.
+    """
+
+    item_count: int
+    users: Side
+    items: Side
+    weights: Weights
+    pair_calls: Mapping[int, Call]
+    catalog_call: Call | None
+    newcomers: NewcomerParts | None
+
+
+def pack(parts: EngineParts, stream: IO[bytes]) -> None:
+    """Writes the parts of an engine, for `unpack` on the same machine.
+
+    Raises:
+        OSError: where the stream does not take them.
+    """
+    newcomers = parts.newcomers
+    tables = (parts.users, parts.items, parts.weights) + (
+        (newcomers.user_entries, newcomers.item_entries) if newcomers else ()
+    )
+    leaves, structure = jax.tree.flatten(tables)
+    calls = {
+        "pairs": {bucket: _serialised(call) for bucket, call in parts.pair_calls.items()},
+        "catalog": _serialised(parts.catalog_call),
+        "newcomers": newcomers
+        and {
+            "user_sums": _serialised(newcomers.user_sums),
+            "item_sums": _serialised(newcomers.item_sums),
+            "pairs": {bucket: _serialised(call) for bucket, call in newcomers.pair_calls.items()},
+        },
+    }
+    shapes = [leaf.shape for leaf in leaves]
+    pickle.dump((parts.item_count, shapes, structure, calls), stream)
+    for leaf in leaves:
+        stream.write(np.ascontiguousarray(leaf).data)
+    stream.flush()
+
+
+def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> EngineParts:
+    """Reads what `pack` wrote, without compiling anything.
+
+    Args:
+        stream: written by a process of our own: what is in it is trusted as code is.
+        checkpoint: called between the steps, each of some milliseconds; what it raises ends them.
+
+    Raises:
+        EOFError: where the stream ends before that.
+    """
+    item_count, shapes, structure, calls = pickle.load(stream)  # noqa: S301, our own process wrote it, see above
+    leaves = []
+    for shape in shapes:
+        checkpoint()
+        leaves.append(jax.device_put(_read_table(stream, shape)))
+    users, items, weights, *entries = jax.tree.unflatten(structure, leaves)
+
+    def call(serialised: Any) -> Any:
+        checkpoint()
+        return None if serialised is None else serialize_executable.deserialize_and_load(*serialised)
+
+    newcomers = calls["newcomers"] and NewcomerParts(
+        user_entries=entries[0],
+        item_entries=entries[1],
+        user_sums=call(calls["newcomers"]["user_sums"]),
+        item_sums=call(calls["newcomers"]["item_sums"]),
+        pair_calls={bucket: call(each) for bucket, each in calls["newcomers"]["pairs"].items()},
+    )
+    pair_calls = {bucket: call(each) for bucket, each in calls["pairs"].items()}
+    return EngineParts(item_count, users, items, weights, pair_calls, call(calls["catalog"]), newcomers)
+
+
+def _read_table(stream: IO[bytes], shape: tuple[int, ...]) -> Any:
+    table: Any = np.empty(shape, np.float32)
+    rest = memoryview(table).cast("B") if table.size else memoryview(b"")
+    while rest:
+        count = stream.readinto(rest)  # type: ignore[attr-defined]  # IO lacks it, all binary streams have it
+        if not count:
+            raise EOFError("the stream ended within a table")
+        rest = rest[count:]
+    return table
+
+
+def _serialised(call: Any) -> Any:
+    return None if call is None else serialize_executable.serialize(call)

@@ -1,0 +1,66 @@
+"""The process that loads a version: `python -m rankserve_server.loader_process`, started by `loader`.
+
+It reads the files, builds the Keras model, compiles and replays the golden requests, and writes the engine to its
+stdout. Whatever a version does to it, the server goes on: it may be killed, run out of memory or take all day.
+"""
+
+import ctypes
+import hashlib
+import logging
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from rankserve_server.loader import LoadReport, LoadRequest
+from rankserve_training.artifact.manifest import MANIFEST_FILE
+
+_PR_SET_PDEATHSIG = 1
+# Where memory is short, this process is to go first.
+_OOM_SCORE = "1000"
+
+
+def main() -> None:
+    """Loads what the first argument asks for."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    request = msgspec.json.decode(sys.argv[1], type=LoadRequest)
+    _be_modest(request.niceness)
+    # What libraries print must not get into the engine's stream.
+    with os.fdopen(os.dup(1), "wb") as stream:
+        os.dup2(2, 1)
+        _load(request, stream)
+
+
+def _be_modest(niceness: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle; it ends this process
+    os.nice(niceness)
+    try:
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    except OSError:
+        logging.getLogger(__name__).debug("Nothing is known here of who is to go first where memory is short.")
+
+
+def _load(request: LoadRequest, stream: BinaryIO) -> None:
+    from rankserve_server.engine.parts import pack
+    from rankserve_server.loading import load_version
+    from rankserve_training.artifact import ArtifactError
+
+    directory = Path(request.directory)
+    limit = math.inf if request.max_table_mib is None else request.max_table_mib
+    try:
+        model = load_version(directory, lambda: None, limit)
+        digest = hashlib.sha256((directory / MANIFEST_FILE).read_bytes()).hexdigest()
+    except (ArtifactError, OSError, MemoryError) as error:
+        stream.write(msgspec.json.encode(LoadReport(error=str(error) or type(error).__name__)) + b"\n")
+        return
+    stream.write(msgspec.json.encode(LoadReport(manifest_sha256=digest)) + b"\n")
+    pack(model.engine.parts, stream)
+
+
+if __name__ == "__main__":
+    main()
