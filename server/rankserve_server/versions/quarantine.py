@@ -1,0 +1,92 @@
+"""Versions that may not serve, with the reason: kept beside them, so that no restart tries them again.
+
+What was found holds for the files as they were. Where they have changed, as with a copy that was still going on, the
+version is tried again.
+"""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+_log = logging.getLogger(__name__)
+
+FOLDER = ".quarantine"
+
+
+class QuarantineEntry(msgspec.Struct, frozen=True):
+    """Why a version may not serve.
+
+    Attributes:
+        reason: for people.
+        signature: of its files when that was found; see `signature_of`.
+    """
+
+    reason: str
+    signature: str
+
+
+def signature_of(version_dir: Path) -> str:
+    """Changes whenever a file of the directory is written, added or removed: names, sizes and times of change."""
+    parts = []
+    try:
+        for path in sorted(version_dir.iterdir()):
+            status = path.stat()
+            parts.append(f"{path.name}:{status.st_size}:{status.st_mtime_ns}")
+    except OSError as error:
+        parts.append(f"{type(error).__name__}:{error.errno}")
+    return "/".join(parts)
+
+
+class Quarantine:
+    """The quarantined versions of one model."""
+
+    def __init__(self, model_dir: Path) -> None:
+        self._model_dir = model_dir
+        # Also where the directory cannot be written: then until the server ends.
+        self._entries: dict[int, QuarantineEntry] = {}
+
+    def reason(self, version: int) -> str | None:
+        """Why this version, with the files that it has now, may not serve; None where nothing is held against it."""
+        entry = self._entries.get(version) or self._read(version)
+        if entry is None or entry.signature != signature_of(self._model_dir / str(version)):
+            return None
+        return entry.reason
+
+    def add(self, version: int, reason: str, signature: str, durable: bool = True) -> None:
+        """Holds something against a version.
+
+        Args:
+            version: which.
+            reason: for people.
+            signature: of its files before they were tried.
+            durable: whether it holds after a restart too: not where the machine is to blame and not the files.
+        """
+        entry = self._entries[version] = QuarantineEntry(reason, signature)
+        if not durable:
+            return
+        path = self._path(version)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            scratch = path.with_suffix(".new")
+            scratch.write_bytes(msgspec.json.encode(entry))
+            scratch.rename(path)
+        except OSError as error:
+            _log.warning("%s cannot be written, so that a restart will try the version again: %s", path, error.strerror)
+
+    def clear(self) -> None:
+        """Forgets everything, so that all versions are tried again."""
+        self._entries.clear()
+        for path in (self._model_dir / FOLDER).glob("*.json"):
+            path.unlink(missing_ok=True)
+
+    def _read(self, version: int) -> QuarantineEntry | None:
+        try:
+            entry = msgspec.json.decode(self._path(version).read_bytes(), type=QuarantineEntry)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # an unreadable entry holds nothing against it
+            return None
+        self._entries[version] = entry
+        return entry
+
+    def _path(self, version: int) -> Path:
+        return self._model_dir / FOLDER / f"{version}.json"
