@@ -34,6 +34,8 @@ _FEWEST_VALIDATION_ROWS = 50
 # have larger batches, not more of them.
 _MOST_STEPS = 1_000
 
+Watch = Callable[[ExportedTowers], None]
+
 
 @dataclass(frozen=True)
 class TrainedTowers:
@@ -103,13 +105,14 @@ class TowerTrainer:
             choice_epochs,
         )
 
-    def validate_ratings(self, rows: RatedPairs) -> list[EpochLog]:
+    def validate_ratings(self, rows: RatedPairs, watch: Watch | None = None) -> list[EpochLog]:
         """Trains the first output on a part of the rows and looks at the others after every epoch.
 
         Args:
             rows: the training rows, enough to hold some out.
+            watch: given what would be exported after each epoch; for searches that measure more than the RMSE.
         """
-        return self._validated_ratings(self._held_out(rows))[1]
+        return self._validated_ratings(self._held_out(rows), watch)[1]
 
     def validate_choices(self, rows: RatedPairs) -> list[EpochLog]:
         """The same for the second output."""
@@ -136,7 +139,7 @@ class TowerTrainer:
         order = np.random.default_rng(self.seed).permutation(len(rows))
         return _Parts(rows.take(np.sort(order[count:])), rows.take(order[:count]), self._encoding(rows))
 
-    def _validated_ratings(self, parts: "_Parts") -> tuple[RatingTowers, list[EpochLog]]:
+    def _validated_ratings(self, parts: "_Parts", watch: Watch | None = None) -> tuple[RatingTowers, list[EpochLog]]:
         bags = self._bags(parts.encoding)
         offsets = self._offsets(parts.train)
         rating = self._rating_towers(offsets, bags)
@@ -144,6 +147,8 @@ class TowerTrainer:
 
         def rating_rmse() -> float:
             exported = self._export(rating, no_choice, parts.train, offsets, bags, parts.encoding)
+            if watch is not None:
+                watch(exported)
             return rmse(exported_ratings(exported, parts.held_out), parts.held_out.ratings)
 
         validation = Validation("RMSE", rating_rmse, lower_is_better=True, patience=self.recipe.patience)
