@@ -33,7 +33,7 @@ class Towers:
         encoding = trainer._encoding(world.pairs)
         bags = trainer._bags(encoding)
         self.offsets: Offsets = trainer._offsets(world.pairs)
-        self.rating: RatingTowers = trainer._rating_towers(self.offsets, bags)
+        self.rating: RatingTowers = trainer._rating_towers(world.pairs, self.offsets, bags)
         self.choice: ChoiceTowers = trainer._choice_towers(world.pairs, bags)
         models: tuple[keras.Model, keras.Model] = (self.rating, self.choice)
         for number, model in enumerate(models):

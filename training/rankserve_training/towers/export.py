@@ -219,6 +219,8 @@ def _items(
     ]
     bag = _Side.joined([stranger, _side(*tables)]) if has_features else stranger
     vectors = _values(rating.item_always) + _values(rating.item_id)
+    if rating.raters is not None:
+        vectors += rating.raters.of_all_items()
     own = mean + offsets.item_offsets[:, np.newaxis] + _values(rating.item_offset).mean(axis=1, keepdims=True)
     chosen = np.concatenate([choice.item_id, popularity], axis=1)
     # Of an item without ratings the id says nothing: it is one that is known by its features only.

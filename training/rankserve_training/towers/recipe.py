@@ -22,6 +22,7 @@ class RatingRecipe:
         empty_share: so many users of a batch have lost all of their ratings.
         shrinkage: so many ratings of the mean count with those of a user (see `offsets`).
         item_shrinkage: likewise of an item.
+        raters: whether an item's vector is also made of its raters (see `item_raters`).
     """
 
     members: int = 4
@@ -37,6 +38,7 @@ class RatingRecipe:
     empty_share: float = 0.2
     shrinkage: float = 15.0
     item_shrinkage: float = 10.0
+    raters: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from rankserve_training.towers.fitting import (
     adam_w,
     best_epoch,
 )
+from rankserve_training.towers.item_raters import item_raters_of
 from rankserve_training.towers.offsets import Offsets, offsets_of
 from rankserve_training.towers.rating_towers import RatingTowers
 from rankserve_training.towers.recipe import TwoTowerRecipe
@@ -91,7 +92,7 @@ class TowerTrainer:
         if epochs is None and search is not None:
             epochs = search.epochs
         offsets = self._offsets(train)
-        rating = self._rating_towers(offsets, bags)
+        rating = self._rating_towers(train, offsets, bags)
         self._fit_ratings("ratings", rating, train, offsets, epochs or self.recipe.rating.epochs, None)
         choice = self._choice_towers(train, bags)
         choice_epochs = search.choice_epochs if search else self.recipe.choice.epochs
@@ -118,7 +119,7 @@ class TowerTrainer:
         """The same for the second output."""
         parts = self._held_out(rows)
         offsets = self._offsets(parts.train)
-        return self._validated_choices(parts, self._rating_towers(offsets, self._bags(parts.encoding)))
+        return self._validated_choices(parts, self._rating_towers(parts.train, offsets, self._bags(parts.encoding)))
 
     def _search(self, rows: RatedPairs) -> "_Search | None":
         """For how many epochs to train; None where there are too few rows to hold some out."""
@@ -142,7 +143,7 @@ class TowerTrainer:
     def _validated_ratings(self, parts: "_Parts", watch: Watch | None = None) -> tuple[RatingTowers, list[EpochLog]]:
         bags = self._bags(parts.encoding)
         offsets = self._offsets(parts.train)
-        rating = self._rating_towers(offsets, bags)
+        rating = self._rating_towers(parts.train, offsets, bags)
         no_choice = ChoiceTables.nothing(self.item_count, *bags)
 
         def rating_rmse() -> float:
@@ -183,10 +184,14 @@ class TowerTrainer:
         rating = self.recipe.rating
         return offsets_of(train, self.user_count, self.item_count, rating.shrinkage, rating.item_shrinkage)
 
-    def _rating_towers(self, offsets: Offsets, bags: tuple[Bags, Bags]) -> RatingTowers:
+    def _rating_towers(self, train: RatedPairs, offsets: Offsets, bags: tuple[Bags, Bags]) -> RatingTowers:
         keras.utils.set_random_seed(self.seed)
-        _, slots = self._batch_sizes(len(offsets.residuals))
-        return RatingTowers(self.recipe.rating, offsets.mean, slots, self.item_count, *bags, seed=self.seed)
+        _, slots = self._batch_sizes(len(train))
+        rating = self.recipe.rating
+        raters = None
+        if rating.raters:
+            raters = item_raters_of(train, self.user_count, self.item_count, rating.item_shrinkage)
+        return RatingTowers(rating, offsets.mean, slots, self.item_count, *bags, raters, seed=self.seed)
 
     def _choice_towers(self, train: RatedPairs, bags: tuple[Bags, Bags]) -> ChoiceTowers:
         _, slots = self._batch_sizes(len(train))
