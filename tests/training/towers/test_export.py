@@ -149,7 +149,8 @@ def test_fresh_ratings_of_a_known_user_move_him_as_far_as_their_number_says(towe
     entries = encoding.user(np.array([1, 2], np.int32), np.array([5, 5], np.float32), {"gender": "M"}, row=user)
     count = int(encoding.user_counts[user])
     residuals = 5 - encoding.encoding.mean - encoding.item_offsets[[1, 2]].astype(np.float64)
-    mean = (mean_before * (15 + count) + residuals.sum()) / (15 + count + 2)
+    shrinkage = RECIPE.rating.shrinkage
+    mean = (mean_before * (shrinkage + count) + residuals.sum()) / (shrinkage + count + 2)
     assert entries.rows.tolist() == [1, 2, 3, 2 + ITEMS, 3 + ITEMS]
     expected = [mean - mean_before, *((residuals - mean) / np.sqrt(count + 2)), *[1 / np.sqrt(count + 2)] * 2]
     np.testing.assert_allclose(entries.weights, expected, rtol=1e-4, atol=1e-6)
