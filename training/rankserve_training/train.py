@@ -1,5 +1,6 @@
 """Training: from a data set to a model that predicts ratings on its scale."""
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +139,8 @@ def _train_two_tower(
             "ratings": dataset.ratings.fingerprint(),
             "held out": data.test_fingerprint,
             "preset": settings.preset,
+            # A later release may have another recipe under the same name.
+            "recipe": dataclasses.asdict(recipe),
             "epochs": settings.epochs,
             "seed": settings.seed,
         }
