@@ -126,6 +126,7 @@ def _port_held(config: ServerConfig) -> Iterator[int]:
 
 async def _ready_line(process: Process) -> str | None:
     """What a worker prints when it is ready; None where it ends before that."""
-    assert process.stdout is not None  # noqa: S101, it was asked for
+    if process.stdout is None:
+        raise ValueError("the worker was started without a pipe for its output")
     line = (await process.stdout.readline()).decode().rstrip()
     return line if line.startswith(READY) else None

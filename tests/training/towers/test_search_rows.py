@@ -31,11 +31,12 @@ class _NoTraining(Trial):
 
 
 @pytest.mark.parametrize("protocol", ["split", "catalogue", "new-users", "new-items", "time"])
-def test_the_search_saw_no_row_that_a_protocol_tests(protocol: str) -> None:
+def test_the_search_saw_no_row_that_a_protocol_tests(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = load()
-    rows, _ = runpy.run_path(str(ROOT / "benchmarks" / "model_search.py"), run_name="model_search")["search_rows"](
-        dataset
-    )
+    benchmarks = ROOT / "benchmarks"
+    monkeypatch.syspath_prepend(str(benchmarks))
+    search = runpy.run_path(str(benchmarks / "model_search.py"), run_name="model_search")
+    rows, _ = search["search_rows"](dataset)
     pairs = RatedPairs.of(dataset.ratings, IdIndex(dataset.users.ids), IdIndex(dataset.items.ids)).take(rows)
 
     with pytest.raises(_TestedError) as reached:
