@@ -2,22 +2,24 @@
 
     python benchmarks/large_training.py [DATASET]
 
-Prints a JSON object: `seconds` of the whole command, `stages` with the seconds and the highest resident memory, in
-bytes, after each fit, `peak_bytes`, and `ratings_bytes`, the size of the ratings' own columns.
+Prints a JSON object: `seconds` of the whole command; `lines`, what it said of its progress, each with the seconds since
+the start and the highest resident memory by then, in bytes; `peak_bytes`; `ratings_bytes`, the size of the ratings' own
+columns.
 """
 
 import dataclasses
+import io
 import json
 import resource
 import sys
 import tempfile
 import time
+from contextlib import redirect_stderr
 from typing import Any
 
 from rankserve_training.cli.train import train
 from rankserve_training.data.synthetic import SIZES
 from rankserve_training.presets import DEFAULT, PRESETS
-from rankserve_training.towers.fitting import EpochLog, Stage
 from rankserve_training.towers.recipe import TwoTowerRecipe
 
 DATASET = "synthetic/10m"
@@ -26,31 +28,21 @@ PRESET = "one-epoch"
 RATING_BYTES = 28
 
 
-class TimedStage:
-    """Stands in for `Stage.run` while a training is measured."""
+class TimedLines(io.TextIOBase):
+    """What is written to it, line by line, with the time and the memory."""
 
     def __init__(self) -> None:
-        self.stages: list[dict[str, Any]] = []
-        self._run = Stage.run
+        self.lines: list[dict[str, Any]] = []
+        self._started = time.monotonic()
+        self._rest = ""
 
-    def install(self) -> None:
-        """Every fit from now on is measured."""
-        run, stages = self._run, self.stages
-
-        def timed(stage: Stage) -> list[EpochLog]:
-            started = time.monotonic()
-            logs = run(stage)
-            stages.append(
-                {
-                    "name": stage.name,
-                    "steps": len(stage.batches),
-                    "seconds": time.monotonic() - started,
-                    "peak_bytes": peak_bytes(),
-                }
-            )
-            return logs
-
-        Stage.run = timed  # type: ignore[assignment,method-assign]  # the command itself is measured
+    def write(self, text: str) -> int:
+        """Takes a part of the output."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            seconds = time.monotonic() - self._started
+            self.lines.append({"line": line, "seconds": seconds, "peak_bytes": peak_bytes()})
+        return len(text)
 
 
 def peak_bytes() -> int:
@@ -72,15 +64,14 @@ def one_epoch() -> TwoTowerRecipe:
 def main(dataset: str = DATASET) -> None:
     """Trains, evaluates and publishes, as the command does."""
     PRESETS[PRESET] = one_epoch()
-    stages = TimedStage()
-    stages.install()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
+    progress = TimedLines()
+    with tempfile.TemporaryDirectory() as directory, redirect_stderr(progress):
         options = ["--dataset", dataset, "--preset", PRESET, "--models-dir", directory, "--name", "large"]
         train.main(options, standalone_mode=False)
     found = {
         "seconds": time.monotonic() - started,
-        "stages": stages.stages,
+        "lines": progress.lines,
         "peak_bytes": peak_bytes(),
         "ratings_bytes": SIZES[dataset][2] * RATING_BYTES,
     }
