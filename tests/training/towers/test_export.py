@@ -113,13 +113,22 @@ def test_a_stranger_with_the_ratings_of_a_known_user_differs_from_him_by_his_id_
         np.testing.assert_allclose(difference[:width], own_id[user], atol=1e-5)
 
 
-def test_nothing_known_is_row_0(towers: Towers) -> None:
+def test_of_whom_nothing_is_known_is_the_average_of_the_users_with_ratings(towers: Towers) -> None:
+    users = rows_of(towers.model, "user")
+    rated = np.unique(towers.world.pairs.users)
+    for part in ("embedding", "hidden"):
+        table = getattr(users, part).astype(np.float64)
+        np.testing.assert_allclose(table[0], table[rated].mean(axis=0), atol=1e-5)
     nobody = towers.newcomers.encoding.user(np.zeros(0, np.int32), np.zeros(0, np.float32))
-    nothing = towers.newcomers.encoding.item([], 0)
-    for side, entries in (("user", nobody), ("item", nothing)):
-        row = summed(towers.newcomers.keras_model, side, entries)
-        for part in ("embedding", "hidden", "choice"):
-            np.testing.assert_allclose(getattr(row, part)[0], getattr(rows_of(towers.model, side), part)[0], atol=1e-6)
+    np.testing.assert_allclose(
+        summed(towers.newcomers.keras_model, "user", nobody).choice[0], users.choice[0], atol=1e-6
+    )
+
+
+def test_an_item_of_which_nothing_is_known_is_row_0(towers: Towers) -> None:
+    row = summed(towers.newcomers.keras_model, "item", towers.newcomers.encoding.item([], 0))
+    for part in ("embedding", "hidden", "choice"):
+        np.testing.assert_allclose(getattr(row, part)[0], getattr(rows_of(towers.model, "item"), part)[0], atol=1e-6)
 
 
 def test_keras_scores_newcomers_as_their_rows_do(towers: Towers) -> None:
