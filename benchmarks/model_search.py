@@ -25,6 +25,7 @@ import numpy.typing as npt
 from search_space import CHOICES, RATINGS, Part, Recipe, Search, Step
 
 from rankserve_training.artifact import IdIndex
+from rankserve_training.baselines import item_mean
 from rankserve_training.data import Dataset, load
 from rankserve_training.evaluation.cold_start import ColdUserProtocol, ColdUsers, hide_items, hide_users
 from rankserve_training.evaluation.protocols import random_split, time_split
@@ -40,6 +41,7 @@ from rankserve_training.towers.validation import pair_ratings
 REPORT = Path(__file__).parent / "MODEL_SEARCH.md"
 FOUND = Path("build/model_search.jsonl")
 SEEDS = (1, 2, 3, 4)
+AVERAGE_SEEDS = (1, 2, 3, 4, 5, 6, 7, 8)
 PROCESSES = 2
 # Of the choice of rows in model_quality.py, and the share that its protocol of the catalogue tests.
 SPLIT_SEED, CATALOGUE_SHARE = 42, 0.25
@@ -124,6 +126,8 @@ def main() -> None:
                 lines.append(line)
                 REPORT.write_text("\n".join([*sections, *lines]).rstrip() + "\n")
             sections += lines
+        sections += average_user(pool)
+        REPORT.write_text("\n".join(sections).rstrip() + "\n")
 
 
 def search_rows(dataset: Dataset) -> tuple[Int64s, dict[str, Int64s]]:
@@ -245,6 +249,43 @@ def train_choice(recipe: ChoiceRecipe, seed: int) -> Outcome:
     logs = _trainer(dataset, whole, seed, stopwatch).validate_choices(rows)
     best = best_epoch(logs, lower_is_better=False)
     return Outcome(_figure(logs[best - 1].validation), [], best, stopwatch.epoch_seconds())
+
+
+def average_user(pool: ProcessPoolExecutor) -> list[str]:
+    """What of hidden users is predicted by, of whom nothing is revealed; with the chosen recipe."""
+    found = np.array(list(pool.map(nothing_revealed, AVERAGE_SEEDS)))
+    base, average, item = found.T
+    gain = average - base
+    return [
+        "## The average user\n",
+        f"RMSE of hidden users of whom nothing is revealed, {len(AVERAGE_SEEDS)} seeds. Added when all else was known, "
+        "and when model_quality.py had shown the base no better than the item mean on its own hidden users.\n",
+        "| what stands for the user | RMSE |",
+        "|---|---|",
+        f"| the base that a stranger's ratings are added to | {base.mean():.4f} ± {base.std(ddof=1):.4f} |",
+        f"| **the mean of the known users' rows** | {average.mean():.4f} ± {average.std(ddof=1):.4f} |",
+        f"| nobody: the item mean | {item.mean():.4f} ± {item.std(ddof=1):.4f} |",
+        f"\nThe mean of rows less the base, seed by seed: {gain.mean():+.4f} ± {standard_error(gain):.4f}.\n",
+    ]
+
+
+def nothing_revealed(seed: int) -> tuple[float, float, float]:
+    """RMSE of hidden users by the base of strangers, by the average user and by the item mean."""
+    dataset, rows = _material()
+    cold = hide_users(rows, ColdUserProtocol(seed=seed))
+    nobody = np.zeros(len(cold.test), np.int32)
+    curves: list[tuple[float, float]] = []
+
+    def watch(exported: ExportedTowers) -> None:
+        entries = exported.newcomers.user(np.zeros(0, np.int32), np.zeros(0, np.float32))
+        stand_ins = exported.user_bag.summed(entries), exported.users.take(nobody[:1])
+        base, average = (pair_ratings(exported, row, nobody, cold.test.items) for row in stand_ins)
+        curves.append((rmse(base, cold.test.ratings), rmse(average, cold.test.ratings)))
+
+    whole = TwoTowerRecipe(batch_ratings=BATCH_RATINGS, batch_users=BATCH_USERS)
+    logs = _trainer(dataset, whole, seed, _Stopwatch()).validate_ratings(cold.train, watch)
+    means = item_mean(cold.train, len(dataset.users.ids), len(dataset.items.ids)).predict(cold.test)
+    return *curves[best_epoch(logs, lower_is_better=True) - 1], rmse(means, cold.test.ratings)
 
 
 def cold_rmses(exported: ExportedTowers, cold: ColdUsers) -> list[float]:
