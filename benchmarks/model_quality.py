@@ -212,11 +212,12 @@ def ten_million() -> str:
     lines = [
         f"Measured on {date.today()}, 2 processors, by `python benchmarks/large_training.py`: the default preset with "
         f"one epoch in each of its fits, of the data set synthetic/10m; {found['seconds']:.0f} s from start to end.\n",
-        "| said | after s | memory by then, at most |",
+        "| last epoch of | after s | memory by then, at most |",
         "|---|---|---|",
         *(
             f"| {line['line'].strip()} | {line['seconds']:.0f} | {line['peak_bytes'] / mib:,.0f} MiB |"
             for line in found["lines"]
+            if "1/1" in line["line"]
         ),
         f"\nThe ratings take {ratings / mib:,.0f} MiB, ids and times included; the process held {peak / mib:,.0f} MiB "
         f"at most, {peak / ratings:.1f} times as much.",

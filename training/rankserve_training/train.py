@@ -1,8 +1,7 @@
 """Training: from a data set to a model that predicts ratings on its scale."""
 
-import dataclasses
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +139,7 @@ def _train_two_tower(
             "held out": data.test_fingerprint,
             "preset": settings.preset,
             # A later release may have another recipe under the same name.
-            "recipe": dataclasses.asdict(recipe),
+            "recipe": asdict(recipe),
             "epochs": settings.epochs,
             "seed": settings.seed,
         }
