@@ -47,9 +47,9 @@ said otherwise.
 
 How the recipe was chosen: by the rule and the search in MODEL_SEARCH.md, on rows that none of the single splits below
 tests. The five folds test every row once, those of the search too: they are not nested cross-validation. Every training
-chooses its own number of epochs, on a part of its own training rows. What stands for a user of whom nothing is known was
-changed, by the search's rows, after "New users" had been measured with another: that one had 1.0301 where no rating is
-revealed, all else being equal.
+chooses its own number of epochs, on a part of its own training rows. What stands for a user of whom nothing is known
+was changed, by the search's rows, after "New users" had been measured with another: that one had 1.0301 where no rating
+is revealed, all else being equal.
 """
 
 
