@@ -29,10 +29,10 @@ _CODES: dict[type[RequestError], grpc.StatusCode] = {
 }
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 # In bytes. A status travels as headers, of which clients take 8 KiB and else report something else: RESOURCE_EXHAUSTED.
-# The message is there twice, once with three bytes for each that is not ASCII, and details with four for each three.
+# The message is there twice, once with three bytes for each that is not ASCII, and details with four for each three;
+# there are at most some thirty of them, few of which quote anything.
 _LONGEST_MESSAGE = 900
 _LONGEST_TEXT = 300
-_LONGEST_DETAILS = 2_200
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
@@ -63,7 +63,13 @@ def status_of(error: Exception) -> status_pb2.Status:
 def _details(error: Exception) -> list[Message]:
     match error:
         case InvalidRequestError():
-            return [_bad_request(error)]
+            violations = [
+                error_details_pb2.BadRequest.FieldViolation(
+                    field=violation.field, description=_short(violation.description, _LONGEST_TEXT)
+                )
+                for violation in error.violations
+            ]
+            return [error_details_pb2.BadRequest(field_violations=violations)]
         case UnknownModelError():
             return [
                 error_details_pb2.ResourceInfo(
@@ -77,17 +83,6 @@ def _details(error: Exception) -> list[Message]:
             delay.FromMilliseconds(max(1, round(error.retry_after * 1_000)))
             return [error_details_pb2.RetryInfo(retry_delay=delay)]
     return []
-
-
-def _bad_request(error: InvalidRequestError) -> error_details_pb2.BadRequest:
-    """Every violation, or as many as a status can carry."""
-    detail = error_details_pb2.BadRequest()
-    for violation in error.violations:
-        detail.field_violations.add(field=violation.field, description=_short(violation.description, _LONGEST_TEXT))
-        if detail.ByteSize() > _LONGEST_DETAILS:
-            del detail.field_violations[-1]
-            break
-    return detail
 
 
 def _short(text: str, longest: int) -> str:
