@@ -10,6 +10,9 @@ from conftest import StartServer
 from integration.server_process import RANKSERVE, ServerProcess
 from server.two_towers import Published, publish_towers, random_towers
 
+# What grpc.aio logs, with a traceback, where a client goes while an answer is under way; not of direct.
+GRPC_AIO_ITSELF = "ExecuteBatchError raised in core by servicer method"
+
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
@@ -21,7 +24,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 def server(
     request: pytest.FixtureRequest, published: Published, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
-    """Whatever is done to it, it has to end well: exit code 0, no traceback."""
+    """Whatever is done to it, it has to end well: exit code 0, no traceback of ours."""
     arguments = ("--models-dir", str(published.models_dir), "--port", "0", "--transport", request.param)
     process = ServerProcess(*arguments, errors=tmp_path_factory.mktemp("server") / "errors")
     try:
@@ -29,7 +32,7 @@ def server(
         assert process.process.poll() is None, f"the server has died: {process.errors}"
         ended = process.stop()
         assert (ended.code, ended.output) == (0, ""), ended.errors
-        assert "Traceback" not in ended.errors, ended.errors
+        assert ended.errors.count("Traceback") == ended.errors.count(GRPC_AIO_ITSELF), ended.errors
     finally:
         process.close()
 

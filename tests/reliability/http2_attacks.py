@@ -76,7 +76,7 @@ def headers_that_are_too_large(address: str, size: int, _chance: random.Random) 
     """They are refused, one by one; a call with usual ones is answered on the same connection."""
     with Http2Client(address) as client:
         client.receive()
-        for _ in range(5 * size):
+        for _ in range(3 * size):
             stream = client.open(("x-large", "a" * 20_000))
             client.flush()
             client.wait_for(stream)
@@ -85,7 +85,7 @@ def headers_that_are_too_large(address: str, size: int, _chance: random.Random) 
             if client.statuses.get(stream) in (0, None):
                 raise AssertionError(f"headers of 20,000 bytes: status {client.statuses.get(stream)}")
         _assert_answered(client)
-    return 5 * size
+    return 3 * size
 
 
 def headers_without_an_end(address: str, size: int, _chance: random.Random) -> int:

@@ -12,7 +12,7 @@ from reliability.http2_attacks import ATTACKS
 from reliability.steady_client import SteadyClient
 from server.two_towers import Published
 
-SIZE = int(os.environ.get("RELIABILITY_ATTACK", "10"))
+SIZE = int(os.environ.get("RELIABILITY_ATTACK", "5"))
 ROUNDS = 3
 # What malloc keeps of a burst, by attack; none sends less than it could make the server hold.
 GROWTH_KIB = 48 * 1_024
