@@ -28,7 +28,7 @@ MANY_IN_FLIGHT = 500
 GROWTH_KIB = 64 * 1024
 SETTLE_SECONDS = 30.0
 # Of a processor, in a second without a call: something that is believed to be in flight is asked after again and again.
-IDLE_SHARE = 0.3
+IDLE_SHARE = 0.15
 # What grpc.aio logs, with a traceback, where the client of a stream goes while an answer is under way; not of direct.
 GRPC_AIO_ITSELF = "ExecuteBatchError raised in core by servicer method"
 # The core has a pool of threads that follows its load.

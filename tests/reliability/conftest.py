@@ -1,6 +1,7 @@
 """A small version that can do everything, and one server of it for each transport."""
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from conftest import StartServer
 from integration.server_process import RANKSERVE, ServerProcess
 from server.two_towers import Published, publish_towers, random_towers
 
+SOON = 12.0
 # What grpc.aio logs, with a traceback, where a client goes while an answer is under way; not of direct.
 GRPC_AIO_ITSELF = "ExecuteBatchError raised in core by servicer method"
 
@@ -30,7 +32,11 @@ def server(
     try:
         yield process.wait_until_ready()
         assert process.process.poll() is None, f"the server has died: {process.errors}"
+        started = time.monotonic()
         ended = process.stop()
+        # What it still believed in flight would hold it for 30 seconds.
+        assert time.monotonic() - started < SOON, ended.errors
+        assert "in flight" not in ended.errors, ended.errors
         assert (ended.code, ended.output) == (0, ""), ended.errors
         assert ended.errors.count("Traceback") == ended.errors.count(GRPC_AIO_ITSELF), ended.errors
     finally:
