@@ -9,7 +9,14 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.repository import Repository
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
-from rankserve_server.starting import READY, StartError, address_error, free_address, stop_signals_handled
+from rankserve_server.starting import (
+    READY,
+    StartError,
+    address_error,
+    free_address,
+    print_ready,
+    stop_signals_handled,
+)
 from rankserve_server.transport.choosing import open_transport
 from rankserve_training.artifact import ArtifactError
 
@@ -96,7 +103,7 @@ class Server:
     async def _serve(self) -> None:
         await self._transport.set_serving()
         served = ", ".join(_describe(model) for model in self._repository.served())
-        print(f"{READY}{self._address}, serving {served}", flush=True)
+        print_ready(f"{READY}{self._address}, serving {served}")
         await self._stopping.wait()
 
     async def _shut_down(self) -> None:

@@ -2,13 +2,19 @@
 
 import asyncio
 import errno
+import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rankserve_server.config import ServerConfig
+
+_log = logging.getLogger(__name__)
 
 # How the one line on stdout begins that says that a server is ready; scripts wait for it.
 READY = "rankserve ready on "
@@ -17,6 +23,17 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 class StartError(Exception):
     """The server cannot start. The message says why and what to do."""
+
+
+def print_ready(line: str) -> None:
+    """Prints the ready line. Where it cannot be written, that is no reason to answer nobody."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        _log.warning("The ready line cannot be written to stdout: %s.", error.strerror)
+        # It is still in the buffer, and as the process ends it would fail once more and be its exit code.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextmanager

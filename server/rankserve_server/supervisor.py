@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from rankserve_server.config import ServerConfig, encode_config
-from rankserve_server.starting import READY, StartError, free_address, stop_signals_handled
+from rankserve_server.starting import READY, StartError, free_address, print_ready, stop_signals_handled
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Supervisor:
             others = [await self._start(config) for _ in range(config.workers - 1)]
             await asyncio.gather(*(_ready_line(process) for process in others))
             if not self._stopping.is_set():
-                print(f"{ready}, {config.workers} workers", flush=True)
+                print_ready(f"{ready}, {config.workers} workers")
             await asyncio.gather(*(self._keep(config, process) for process in (first, *others)))
 
     async def _start(self, config: ServerConfig) -> Process:

@@ -28,6 +28,11 @@ _CODES: dict[type[RequestError], grpc.StatusCode] = {
     NotReadyError: grpc.StatusCode.UNAVAILABLE,
 }
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
+# In bytes. A status travels as headers, of which clients take 8 KiB and else report something else: RESOURCE_EXHAUSTED.
+# The message is there twice, once with three bytes for each that is not ASCII, and details with four for each three;
+# there are at most some thirty of them, few of which quote anything.
+_LONGEST_MESSAGE = 900
+_LONGEST_TEXT = 300
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
@@ -42,7 +47,7 @@ def status_of(error: Exception) -> status_pb2.Status:
     other is freed by the collector only, and every request waits for it.
     """
     if isinstance(error, RequestError):
-        message = str(error)
+        message = _short(str(error), _LONGEST_MESSAGE)
     else:
         _log.error("A request failed.", exc_info=error)
         message = "internal error; the server's log says more"
@@ -59,14 +64,18 @@ def _details(error: Exception) -> list[Message]:
     match error:
         case InvalidRequestError():
             violations = [
-                error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                error_details_pb2.BadRequest.FieldViolation(
+                    field=violation.field, description=_short(violation.description, _LONGEST_TEXT)
+                )
                 for violation in error.violations
             ]
             return [error_details_pb2.BadRequest(field_violations=violations)]
         case UnknownModelError():
             return [
                 error_details_pb2.ResourceInfo(
-                    resource_type=error.resource_type, resource_name=error.resource_name, description=str(error)
+                    resource_type=error.resource_type,
+                    resource_name=_short(error.resource_name, _LONGEST_TEXT),
+                    description=_short(str(error), _LONGEST_TEXT),
                 )
             ]
         case OverloadedError():
@@ -74,3 +83,9 @@ def _details(error: Exception) -> list[Message]:
             delay.FromMilliseconds(max(1, round(error.retry_after * 1_000)))
             return [error_details_pb2.RetryInfo(retry_delay=delay)]
     return []
+
+
+def _short(text: str, longest: int) -> str:
+    """The text, cut off where it has more bytes: what a client has sent is quoted in it, and can be of any length."""
+    encoded = text.encode()
+    return text if len(encoded) <= longest else encoded[:longest].decode(errors="ignore") + "…"

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -50,7 +50,8 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
 
     Raises:
         ArtifactError: where the name is not usable, or a reader would refuse the manifest.
-        OSError: where the disk does not take it; nothing is then left behind.
+        OSError: where the disk does not take it. Nothing is then left behind, or what the next publisher removes; but
+            where all was written and only its place could not be made durable, the whole version.
     """
     check_name(name)
     model_dir = models_dir / name
@@ -75,18 +76,17 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
 @contextmanager
 def _scratch_directory(model_dir: Path) -> Iterator[Path]:
     """A locked directory beside the versions, removed unless it has been renamed to one."""
-    with _lock(model_dir):  # or another publisher could take the new directory for an abandoned one
-        _remove_abandoned(model_dir)
-        scratch = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=model_dir))
-        descriptor = os.open(scratch, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
+    with ExitStack() as cleaning:
+        with _lock(model_dir):  # or another publisher could take the new directory for an abandoned one
+            _remove_abandoned(model_dir)
+            scratch = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=model_dir))
+            # Where it cannot be removed, as on a disk that has become read-only, the next publisher does; why the
+            # publishing failed is what the caller has to learn. The lock is given back first, in any case: a process
+            # that goes on would keep the next publisher from removing it.
+            cleaning.callback(shutil.rmtree, scratch, ignore_errors=True)
+            cleaning.enter_context(_lock(scratch))
         scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from a server that runs as another user
         yield scratch
-    finally:
-        if scratch.exists():
-            shutil.rmtree(scratch)
-        os.close(descriptor)  # only now, or another publisher would remove the directory at the same time
 
 
 @contextmanager
