@@ -12,12 +12,13 @@ PEERS := triton mlserver kserve ray
 DEMO_PORT ?= 50061
 SOAK_CALLS ?= 1000000
 
-.PHONY: help setup data demo test soak check bench bench-peers format protos clean
+.PHONY: help setup data demo test soak reliability check bench bench-peers format protos clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
+	@echo "make reliability  the long tests of overload, faults and restarts; some minutes"
 	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, wheel"
 	@echo "make bench    the benchmarks; writes benchmarks/RESULTS.md (needs h2load)"
 	@echo "make bench-peers  the same beside Triton, MLServer, KServe and Ray Serve (4 GB of environments)"
@@ -57,6 +58,10 @@ test: data
 # The tests that are marked with it, and that `make test` leaves out. What each phase has done is printed.
 soak: data
 	SOAK_CALLS=$(SOAK_CALLS) $(BIN)/python -m pytest -m soak --capture=no
+
+# The other long tests. What was tried, and how often, is printed.
+reliability: data
+	$(BIN)/python -m pytest -m reliability --capture=no
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
