@@ -64,7 +64,8 @@ def is_listening(pid: int) -> bool:
     """Whether a worker has a listening socket, by what the kernel says of its files."""
     listening = {
         fields[9]
-        for line in Path("/proc/net/tcp").read_text(encoding="utf-8").splitlines()[1:]
+        for table in ("/proc/net/tcp", "/proc/net/tcp6")  # gRPC listens to both on one
+        for line in Path(table).read_text(encoding="utf-8").splitlines()[1:]
         if (fields := line.split())[3] == "0A"
     }
     try:
