@@ -18,7 +18,7 @@ help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
-	@echo "make reliability  the long tests of faults and hostile clients; some minutes, see tests/RELIABILITY.md"
+	@echo "make reliability  the long tests of overload, faults, restarts and hostile clients; see tests/RELIABILITY.md"
 	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, wheel"
 	@echo "make bench    the benchmarks; writes benchmarks/RESULTS.md (needs h2load)"
 	@echo "make bench-peers  the same beside Triton, MLServer, KServe and Ray Serve (4 GB of environments)"

@@ -92,7 +92,9 @@ def client_settings(
         timeout=timeout,
         metadata=_check_metadata(metadata),
         credentials=credentials,
-        options=channel_options(retry, keepalive, max_message_bytes, authority),
+        options=channel_options(
+            retry, keepalive, max_message_bytes, authority, several_servers=where is not None and where.several
+        ),
     )
 
 

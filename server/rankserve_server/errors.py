@@ -46,6 +46,10 @@ class UnknownModelError(RequestError):
         self.resource_name = resource_name
 
 
+class UnknownServiceError(RequestError):
+    """The health is asked of a service that is not there."""
+
+
 class UnsupportedError(RequestError):
     """The model cannot do what the request asks for."""
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from rankserve_server.config import ServerConfig
-from rankserve_server.starting import StartError
+from rankserve_server.starting import StartError, let_signals_end_process
 
 
 def run_server(config: ServerConfig) -> str | None:
@@ -13,6 +13,7 @@ def run_server(config: ServerConfig) -> str | None:
     Returns:
         Why it could not start; None where it did.
     """
+    let_signals_end_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         asyncio.run(_serve(config))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rankserve_server.config import ServerConfig
@@ -38,15 +39,30 @@ def print_ready(line: str) -> None:
 
 @contextmanager
 def stop_signals_handled(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT call `stop` on the running event loop while this is open."""
+    """SIGTERM and SIGINT call `stop` on the running event loop while this is open, then what was set before."""
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        for number in _STOP_SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def let_signals_end_process() -> None:
+    """SIGTERM and SIGINT end the process at once and well: for as long as it has nothing to finish.
+
+    That is while it imports, which takes a second, and after it has served. Python's own way would be a traceback.
+    """
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _end_process)
+
+
+def _end_process(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 def address_error(config: ServerConfig, error: Exception) -> StartError:

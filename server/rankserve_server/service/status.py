@@ -1,6 +1,8 @@
 """From the server's errors to gRPC statuses with `google.rpc` details: the one place for this mapping."""
 
 import logging
+from functools import lru_cache
+from typing import NamedTuple
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -15,6 +17,7 @@ from rankserve_server.errors import (
     OverloadedError,
     RequestError,
     UnknownModelError,
+    UnknownServiceError,
     UnsupportedError,
 )
 
@@ -22,6 +25,7 @@ _log = logging.getLogger(__name__)
 _CODES: dict[type[RequestError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     UnknownModelError: grpc.StatusCode.NOT_FOUND,
+    UnknownServiceError: grpc.StatusCode.NOT_FOUND,
     UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExpiredError: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -33,6 +37,23 @@ STATUS_DETAILS_KEY = "grpc-status-details-bin"
 # there are at most some thirty of them, few of which quote anything.
 _LONGEST_MESSAGE = 900
 _LONGEST_TEXT = 300
+# Of gRFC A6: when a client that retries should do so; it then leaves its own backoff aside.
+_EXACT_MS = 100
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
+
+
+class CallStatus(NamedTuple):
+    """The end of a call.
+
+    Attributes:
+        code: of the status.
+        message: for people.
+        trailers: metadata: the whole status with its details, and when to try again.
+    """
+
+    code: grpc.StatusCode
+    message: str
+    trailers: tuple[tuple[str, str | bytes], ...]
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
@@ -60,6 +81,29 @@ def status_of(error: Exception) -> status_pb2.Status:
     return status
 
 
+def call_status_of(error: Exception) -> CallStatus:
+    """How a call ends that fails with an error."""
+    if isinstance(error, OverloadedError):
+        error.__traceback__ = None
+        return _refused(str(error), _retry_ms(error))
+    status = status_of(error)
+    return CallStatus(code_of(error), status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
+
+
+# Those that come too much have to cost little, and many of them are told the same.
+@lru_cache(maxsize=1_024)
+def _refused(message: str, retry_ms: int) -> CallStatus:
+    status = status_of(OverloadedError(message, retry_ms / 1e3))
+    details = (STATUS_DETAILS_KEY, status.SerializeToString())
+    return CallStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, message, (details, (_PUSHBACK_KEY, str(retry_ms))))
+
+
+def _retry_ms(error: OverloadedError) -> int:
+    """Rounded, so that there are few."""
+    milliseconds = max(1, round(error.retry_after * 1_000))
+    return milliseconds if milliseconds < _EXACT_MS else round(milliseconds, -1)
+
+
 def _details(error: Exception) -> list[Message]:
     match error:
         case InvalidRequestError():
@@ -80,7 +124,7 @@ def _details(error: Exception) -> list[Message]:
             ]
         case OverloadedError():
             delay = Duration()
-            delay.FromMilliseconds(max(1, round(error.retry_after * 1_000)))
+            delay.FromMilliseconds(_retry_ms(error))
             return [error_details_pb2.RetryInfo(retry_delay=delay)]
     return []
 
