@@ -11,6 +11,8 @@ from rankserve_training.artifact.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+# Only where the version is signed: see `artifact.signing`.
+SIGNATURE_FILE = "manifest.json.sig"
 MODEL_FILE = "model.keras"
 CATALOG_FILE = "catalog.npz"
 USERS_FILE = "users.npz"
@@ -24,6 +26,8 @@ NEWCOMERS_FILES = (NEWCOMERS_MODEL_FILE, NEWCOMERS_ENCODING_FILE, NEWCOMERS_COLU
 _LARGEST = 2**63 - 1
 Positive = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+# A manifest has some ten kilobytes, most of them golden requests.
+_LARGEST_MANIFEST = 16 * 1024 * 1024
 AnyId = Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 
 
@@ -205,13 +209,25 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ArtifactError: where it is missing, of an unknown format, or a field is missing or out of range.
     """
+    return decode_manifest(read_manifest_bytes(path), path)
+
+
+def read_manifest_bytes(path: Path) -> bytes:
+    """The content of `manifest.json`.
+
+    Raises:
+        ArtifactError: where it is missing, or larger than any manifest.
+    """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_MANIFEST + 1)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist: not a complete model version") from error
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    return decode_manifest(content, path)
+    if len(content) > _LARGEST_MANIFEST:
+        raise ArtifactError(f"{path} has more than {_LARGEST_MANIFEST:,} bytes, which no manifest has")
+    return content
 
 
 def decode_manifest(content: bytes, path: Path) -> Manifest:
