@@ -8,6 +8,8 @@ import click
 from rankserve_server.config import ServerConfig, TransportName
 from rankserve_server.limits import Limits
 from rankserve_server.running import run_server
+from rankserve_server.security.options import security_options
+from rankserve_server.security.security_config import SecurityConfig
 
 _DEFAULTS = ServerConfig()
 _LIMITS = Limits()
@@ -116,6 +118,7 @@ _LIMITS = Limits()
     type=click.IntRange(1),
     help="Requests of one stream that are answered at the same time.",
 )
+@security_options
 def serve(
     models_dir: Path,
     host: str,
@@ -125,6 +128,7 @@ def serve(
     drain_seconds: float,
     transport: TransportName,
     workers: int,
+    security: SecurityConfig,
     **limits: int,
 ) -> None:
     """Serve the newest version of every model over gRPC.
@@ -135,6 +139,7 @@ def serve(
     Examples:
       rankserve serve --models-dir models --port 50051
       rankserve serve --workers 4 --host 0.0.0.0
+      rankserve serve --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key --tokens-file tokens.toml
     """
     config = ServerConfig(
         models_dir=models_dir,
@@ -146,6 +151,7 @@ def serve(
         transport=transport,
         workers=workers,
         limits=Limits(**limits),
+        security=security,
     )
     reason = run_server(config)
     if reason is not None:

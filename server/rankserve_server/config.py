@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from rankserve_server.limits import Limits
+from rankserve_server.security.security_config import SecurityConfig
 
 TransportName = Literal["auto", "aio", "direct"]
 
@@ -37,6 +38,7 @@ class ServerConfig:
     workers: int = 1
     reuse_port: bool = False
     limits: Limits = field(default_factory=Limits)
+    security: SecurityConfig = field(default_factory=SecurityConfig)
 
     @property
     def address(self) -> str:

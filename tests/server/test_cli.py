@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from rankserve_server import cli
 from rankserve_server.config import ServerConfig, decode_config, encode_config
 from rankserve_server.limits import Limits
+from rankserve_server.security.security_config import SecurityConfig
 
 LIMITS = {field.name: number for number, field in enumerate(fields(Limits), start=2_000)}
 
@@ -38,10 +39,22 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "transport": "aio",
         "workers": 3,
     }
-    assert values.keys() == {field.name for field in fields(ServerConfig)} - {"limits", "reuse_port"}
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in (values | LIMITS).items()]
-    config = config_of(monkeypatch, *arguments)
-    assert config == ServerConfig(**values, limits=Limits(**LIMITS))
+    security: dict[str, Any] = {
+        "tls_cert": Path("a.crt"),
+        "tls_key": Path("a.key"),
+        "tls_client_ca": Path("ca.crt"),
+        "tokens_file": Path("tokens.toml"),
+        "admin_address": "unix:/run/admin",
+        "reflection": "off",
+    }
+    trusted = (Path("one.pem"), Path("two.pem"))
+    assert values.keys() == {field.name for field in fields(ServerConfig)} - {"limits", "reuse_port", "security"}
+    assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in (values | LIMITS | security).items()]
+    config = config_of(monkeypatch, *arguments, *(f"--trusted-key={path}" for path in trusted))
+    assert config == ServerConfig(
+        **values, limits=Limits(**LIMITS), security=SecurityConfig(**security, trusted_keys=trusted)
+    )
     assert config.address == "[::1]:1"
     assert decode_config(encode_config(config)) == config
 

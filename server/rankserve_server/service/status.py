@@ -13,7 +13,9 @@ from rankserve_server.errors import (
     InvalidRequestError,
     NotReadyError,
     OverloadedError,
+    PermissionDeniedError,
     RequestError,
+    UnauthenticatedError,
     UnknownModelError,
     UnsupportedError,
 )
@@ -26,6 +28,8 @@ _CODES: dict[type[RequestError], grpc.StatusCode] = {
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExpiredError: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReadyError: grpc.StatusCode.UNAVAILABLE,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
 }
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 

@@ -8,10 +8,18 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.security.access import Access
+from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
-from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options, enable_reflection
+from rankserve_server.transport.services import (
+    HEALTH_NAMES,
+    LAST_BYTES_SECONDS,
+    add_port,
+    channel_options,
+    enable_reflection,
+)
 
 # Threads for all services but ranking, started as they are needed. Their calls are short, but Watch of the health
 # service and an open stream of reflection hold one each.
@@ -21,21 +29,27 @@ _POOL_THREADS = 256
 class DirectTransport:
     """See `Transport`."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService) -> None:
+    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
+        self._credentials = access.credentials
         # Its other way, without a thread for each Watch, can lock itself up (seen with 40 of them in grpcio 1.85).
         self._health = health.HealthServicer(experimental_non_blocking=False)
-        self._server = grpc.server(ThreadPoolExecutor(_POOL_THREADS), options=channel_options(config))
-        self._lane = Lane(self._server, planner, config.limits)
+        self._server = grpc.server(
+            ThreadPoolExecutor(_POOL_THREADS),
+            interceptors=[GateInterceptor(access.gate)] if access.gate else [],
+            options=channel_options(config),
+        )
+        self._lane = Lane(self._server, planner, config.limits, access.gate)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        enable_reflection(self._server)
+        if access.reflection:
+            enable_reflection(self._server)
 
     @property
     def in_flight(self) -> int:
         return self._lane.in_flight
 
     def listen(self, address: str) -> int:
-        return self._server.add_insecure_port(address)
+        return add_port(self._server, address, self._credentials)
 
     async def start(self) -> None:
         self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)

@@ -18,6 +18,7 @@ from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
 from rankserve_server.score_batch import ScoreBatch
+from rankserve_server.security.gate import Gate
 from rankserve_server.service.plain_requests import decode_plain
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
@@ -45,6 +46,7 @@ class Lane:
     Attributes:
         planner: from messages to jobs.
         limits: bounds on requests.
+        gate: which calls may go on; None where all may.
         arrived: requests to be planned in this round.
         jobs: what waits for the engine.
         scored: requests to be answered in this round.
@@ -54,10 +56,11 @@ class Lane:
         stopping: whether no further calls are taken.
     """
 
-    def __init__(self, server: grpc.Server, planner: Planner, limits: Limits) -> None:
+    def __init__(self, server: grpc.Server, planner: Planner, limits: Limits, gate: Gate | None = None) -> None:
         """Before the server starts."""
         self.planner = planner
         self.limits = limits
+        self.gate = gate
         self.arrived: list[Request] = []
         self.jobs = JobQueue(limits.max_queued_candidates)
         self.scored: list[Request] = []
@@ -164,4 +167,9 @@ class _Arrivals:
         if event.success:
             if not self._lane.stopping:
                 self.ask()
-            self._call_type(self._lane, event).start()
+            call, gate = self._call_type(self._lane, event), self._lane.gate
+            refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
+            if refusal is None:
+                call.start()
+            else:
+                call.refuse(refusal)

@@ -34,6 +34,19 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
     ]
 
 
+def add_port(
+    server: "grpc.Server | grpc.aio.Server", address: str, credentials: "grpc.ServerCredentials | None"
+) -> int:
+    """Takes HOST:PORT for a server, with TLS where there are credentials, and returns the port.
+
+    Raises:
+        RuntimeError: where it cannot be had.
+    """
+    if credentials is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, credentials)
+
+
 def enable_reflection(server: "grpc.Server | grpc.aio.Server") -> None:
     """Lets clients ask what services there are."""
     names = (RANKING_SERVICE, MODEL_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
