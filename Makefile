@@ -18,7 +18,7 @@ help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
-	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, wheel"
+	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, lock, wheel, audit"
 	@echo "make audit    known vulnerabilities of what is locked; also part of make check"
 	@echo "make bench    the benchmarks; writes benchmarks/RESULTS.md (needs h2load)"
 	@echo "make bench-peers  the same beside Triton, MLServer, KServe and Ray Serve (4 GB of environments)"
@@ -79,6 +79,10 @@ check: $(INSTALLED)
 	$(BIN)/mypy benchmarks/*.py
 	$(BIN)/buf lint protos
 	$(BIN)/python -m pytest -q tests/checks
+	$(BIN)/python .ci/audit.py
+
+audit: $(INSTALLED)
+	$(BIN)/python .ci/audit.py
 
 # Trains the tutorial's model to measure with, apart from models/.
 bench: $(INSTALLED)

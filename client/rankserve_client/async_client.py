@@ -29,7 +29,7 @@ from rankserve_client.settings import (
     Metadata,
     client_settings,
 )
-from rankserve_client.tls import TLS
+from rankserve_client.tls import Tls
 
 _Response = TypeVar("_Response")
 
@@ -55,7 +55,7 @@ class AsyncRankingClient:
         timeout: Seconds that a call may take, retries included; `math.inf` for no deadline. Every call can override it.
         retry: How calls that fail with UNAVAILABLE are repeated; None: not at all.
         keepalive: How lost connections are noticed; None: only by deadlines.
-        tls: True for TLS with the authorities that this machine trusts, a `TLS` for others; False is plaintext.
+        tls: True for TLS with the authorities that this machine trusts, a `Tls` for others; False is plaintext.
         token: Sent with every call, as `authorization: Bearer TOKEN`. Refused over plaintext to another machine.
         token_file: Holds the token instead; it is read again when it changes.
         insecure_token: Sends the token over plaintext all the same.
@@ -78,7 +78,7 @@ class AsyncRankingClient:
         timeout: float = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = DEFAULT_RETRY,
         keepalive: Keepalive | None = DEFAULT_KEEPALIVE,
-        tls: TLS | bool = False,
+        tls: Tls | bool = False,
         token: str | None = None,
         token_file: str | Path | None = None,
         insecure_token: bool = False,

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rankserve_client.tls import TLS
+from rankserve_client.tls import Tls
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
     """The arguments of the same names of the clients. The token itself stays in its file."""
 
-    tls: TLS | bool = False
+    tls: Tls | bool = False
     token_file: Path | None = None
     insecure_token: bool = False
 

@@ -11,7 +11,7 @@ import grpc
 from rankserve_client.channel import ChannelOptions, channel_options
 from rankserve_client.policies import Keepalive, RetryPolicy, is_positive, require
 from rankserve_client.targets import is_local, parse_target
-from rankserve_client.tls import TLS
+from rankserve_client.tls import Tls
 from rankserve_client.tokens import TokenSource
 
 DEFAULT_TIMEOUT = 5.0
@@ -65,7 +65,7 @@ def client_settings(
     authority: str | None,
     metadata: Metadata,
     max_message_bytes: int,
-    tls: TLS | bool = False,
+    tls: Tls | bool = False,
     token: str | None = None,
     token_file: str | Path | None = None,
     insecure_token: bool = False,
@@ -96,7 +96,7 @@ def client_settings(
         "a grpc.ChannelCredentials, or None for plaintext",
         credentials,
     )
-    require(isinstance(tls, TLS | bool), "tls", "True, False or a TLS", tls)
+    require(isinstance(tls, Tls | bool), "tls", "True, False or a Tls", tls)
     require(not tls or credentials is None, "tls", "left out where there are `credentials`", tls)
     require(
         authority is None or (isinstance(authority, str) and authority != ""), "authority", "a host name", authority
@@ -109,7 +109,7 @@ def client_settings(
     )
     where = None if target is None else parse_target(target)
     if tls:
-        tls = TLS() if tls is True else tls
+        tls = Tls() if tls is True else tls
         credentials, authority = tls.credentials(), authority or tls.server_name
     source = None if token is None and token_file is None else TokenSource(token, token_file)
     if source and where and credentials is None and not insecure_token and not is_local(where.name):

@@ -8,12 +8,12 @@ import grpc
 
 
 @dataclass(frozen=True, slots=True)
-class TLS:
+class Tls:
     """Encrypts the connection and checks that the server is the one that it says it is.
 
-    >>> from rankserve_client import TLS
-    >>> TLS(ca_file="ca.crt")  # doctest: +ELLIPSIS
-    TLS(ca_file='ca.crt', ...)
+    >>> from rankserve_client import Tls
+    >>> Tls(ca_file="ca.crt")  # doctest: +ELLIPSIS
+    Tls(ca_file='ca.crt', ...)
 
     Args:
         ca_file: Who signs the server's certificate, PEM; None for the authorities that this machine trusts.

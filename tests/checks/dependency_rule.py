@@ -11,7 +11,7 @@ from typing import Final
 
 STUBS: Final = "rankserve"
 GRPC: Final = ("grpc", "grpc_status", "google.protobuf", "google.rpc")
-NUMERICS: Final = ("jax", "keras", "msgspec", "numpy")
+NUMERICS: Final = ("h5py", "jax", "keras", "msgspec", "numpy")
 CRYPTOGRAPHY: Final = "cryptography"
 COMMAND_LINE: Final = ("click", "rich")
 

@@ -8,7 +8,7 @@ import click
 
 from rankserve_client.client import RankingClient
 from rankserve_client.security import Security
-from rankserve_client.tls import TLS
+from rankserve_client.tls import Tls
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 
@@ -117,7 +117,7 @@ def security_of_options() -> Security:
     names = {"ca_file": "tls_ca", "cert_file": "tls_cert", "key_file": "tls_key", "server_name": "tls_server_name"}
     arguments = {argument: given[option] for argument, option in names.items() if given.get(option) is not None}
     try:
-        tls = TLS(**arguments) if arguments else bool(given.get("tls"))
+        tls = Tls(**arguments) if arguments else bool(given.get("tls"))
     except ValueError as error:
         raise click.UsageError("--tls-cert and --tls-key belong together.") from error
     return Security(tls, given.get("token_file"), bool(given.get("insecure_token")))

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.json_files import read_json_bytes
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -26,8 +27,6 @@ NEWCOMERS_FILES = (NEWCOMERS_MODEL_FILE, NEWCOMERS_ENCODING_FILE, NEWCOMERS_COLU
 _LARGEST = 2**63 - 1
 Positive = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
-# A manifest has some ten kilobytes, most of them golden requests.
-_LARGEST_MANIFEST = 16 * 1024 * 1024
 AnyId = Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 
 
@@ -219,15 +218,11 @@ def read_manifest_bytes(path: Path) -> bytes:
         ArtifactError: where it is missing, or larger than any manifest.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_MANIFEST + 1)
+        return read_json_bytes(path)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist: not a complete model version") from error
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > _LARGEST_MANIFEST:
-        raise ArtifactError(f"{path} has more than {_LARGEST_MANIFEST:,} bytes, which no manifest has")
-    return content
 
 
 def decode_manifest(content: bytes, path: Path) -> Manifest:
