@@ -9,6 +9,8 @@ from rankserve_server.config import ServerConfig, TransportName
 from rankserve_server.connection_options import Seconds, connection_options, taken_from
 from rankserve_server.limits import Limits
 from rankserve_server.running import run_server
+from rankserve_server.security.options import security_options
+from rankserve_server.security.security_config import SecurityConfig
 
 _DEFAULTS = ServerConfig()
 _LIMITS = Limits()
@@ -132,6 +134,7 @@ _LIMITS = Limits()
     help="Requests of one stream that are answered at the same time.",
 )
 @connection_options
+@security_options
 def serve(
     models_dir: Path,
     host: str,
@@ -142,6 +145,7 @@ def serve(
     drain_seconds: float,
     transport: TransportName,
     workers: int,
+    security: SecurityConfig,
     **limits: Any,
 ) -> None:
     """Serve the newest version of every model over gRPC.
@@ -152,6 +156,7 @@ def serve(
     Examples:
       rankserve serve --models-dir models --port 50051
       rankserve serve --workers 4 --host 0.0.0.0
+      rankserve serve --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key --tokens-file tokens.toml
     """
     config = ServerConfig(
         models_dir=models_dir,
@@ -165,6 +170,7 @@ def serve(
         workers=workers,
         connections=taken_from(limits),
         limits=Limits(**limits),
+        security=security,
     )
     reason = run_server(config)
     if reason is not None:

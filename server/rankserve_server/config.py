@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from rankserve_server.limits import ConnectionLimits, Limits
+from rankserve_server.security.security_config import SecurityConfig
 
 TransportName = Literal["auto", "aio", "direct"]
 
@@ -40,6 +41,7 @@ class ServerConfig:
     reuse_port: bool = False
     limits: Limits = field(default_factory=Limits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    security: SecurityConfig = field(default_factory=SecurityConfig)
 
     @property
     def address(self) -> str:

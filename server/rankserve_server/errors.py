@@ -72,3 +72,11 @@ class ExpiredError(RequestError):
 
 class NotReadyError(RequestError):
     """The server is loading its models or shutting down."""
+
+
+class UnauthenticatedError(RequestError):
+    """Nobody knows who is calling."""
+
+
+class PermissionDeniedError(RequestError):
+    """The caller may not do this, or not here."""

@@ -23,6 +23,10 @@ def run_server(config: ServerConfig) -> str | None:
 
 
 async def _serve(config: ServerConfig) -> None:
+    if not config.reuse_port:  # once, and not in every worker again
+        from rankserve_server.security.checking import check_security
+
+        check_security(config)
     if config.workers > 1 and not config.reuse_port:
         from rankserve_server.supervisor import Supervisor
 

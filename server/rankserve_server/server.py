@@ -11,6 +11,7 @@ from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.notify import Notifier
 from rankserve_server.repository import Repository
+from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.starting import (
@@ -21,6 +22,7 @@ from rankserve_server.starting import (
     print_ready,
     stop_signals_handled,
 )
+from rankserve_server.transport.admin import AdminServer
 from rankserve_server.transport.choosing import open_transport
 from rankserve_training.artifact import ArtifactError
 
@@ -77,9 +79,13 @@ class Server:
 
     def _build(self) -> None:
         config = self.config
-        self._repository = Repository(config.models_dir, config.default_model, config.max_table_mib)
+        self._repository = Repository(
+            config.models_dir, config.default_model, config.max_table_mib, config.security.trusted_keys
+        )
         planner = Planner(self._repository, config.limits)
-        self._transport = open_transport(config, planner, ModelService(self._repository))
+        access, models = Access(config), ModelService(self._repository)
+        self._transport = open_transport(config, planner, models, access)
+        self._admin = AdminServer(config, models, access)
 
     async def _listen(self) -> None:
         if not self.config.reuse_port:
@@ -90,6 +96,7 @@ class Server:
             raise address_error(self.config, error) from error
         self._address = address_of(self.config.host, port)
         await self._transport.start()
+        self._admin.start()
 
     async def _load(self) -> bool:
         """Loads the models beside the event loop; False where a signal came meanwhile."""
@@ -129,6 +136,7 @@ class Server:
         if left:
             _log.warning("Stopping with %d requests in flight.", left)
         await self._transport.stop(at_once=bool(left))
+        await self._admin.stop()
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, None]) -> None:
         """Waits for something, until a second signal at most."""

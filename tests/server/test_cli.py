@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from rankserve_server import cli
 from rankserve_server.config import ServerConfig, decode_config, encode_config
 from rankserve_server.limits import ConnectionLimits, Limits
+from rankserve_server.security.security_config import SecurityConfig
 
 LIMITS = {field.name: number for number, field in enumerate(fields(Limits), start=2_000)}
 CONNECTIONS: dict[str, Any] = {field.name: number for number, field in enumerate(fields(ConnectionLimits), start=2_000)}
@@ -40,10 +41,27 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "transport": "aio",
         "workers": 3,
     }
-    assert values.keys() == {field.name for field in fields(ServerConfig)} - {"limits", "connections", "reuse_port"}
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in (values | LIMITS | CONNECTIONS).items()]
-    config = config_of(monkeypatch, *arguments)
-    assert config == ServerConfig(**values, limits=Limits(**LIMITS), connections=ConnectionLimits(**CONNECTIONS))
+    security: dict[str, Any] = {
+        "tls_cert": Path("a.crt"),
+        "tls_key": Path("a.key"),
+        "tls_client_ca": Path("ca.crt"),
+        "tokens_file": Path("tokens.toml"),
+        "admin_address": "unix:/run/admin",
+        "reflection": "off",
+    }
+    trusted = (Path("one.pem"), Path("two.pem"))
+    apart = {"limits", "connections", "reuse_port", "security"}
+    assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
+    assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
+    flags = values | LIMITS | CONNECTIONS | security
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+    config = config_of(monkeypatch, *arguments, *(f"--trusted-key={path}" for path in trusted))
+    assert config == ServerConfig(
+        **values,
+        limits=Limits(**LIMITS),
+        connections=ConnectionLimits(**CONNECTIONS),
+        security=SecurityConfig(**security, trusted_keys=trusted),
+    )
     assert config.address == "[::1]:1"
     assert decode_config(encode_config(config)) == config
 

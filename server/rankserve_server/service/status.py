@@ -15,7 +15,9 @@ from rankserve_server.errors import (
     InvalidRequestError,
     NotReadyError,
     OverloadedError,
+    PermissionDeniedError,
     RequestError,
+    UnauthenticatedError,
     UnknownModelError,
     UnknownServiceError,
     UnsupportedError,
@@ -30,6 +32,8 @@ _CODES: dict[type[RequestError], grpc.StatusCode] = {
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExpiredError: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReadyError: grpc.StatusCode.UNAVAILABLE,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
 }
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 # In bytes. A status travels as headers, of which clients take 8 KiB and else report something else: RESOURCE_EXHAUSTED.

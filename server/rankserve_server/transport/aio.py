@@ -10,6 +10,8 @@ from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.security.access import Access
+from rankserve_server.security.interceptors import AsyncGateInterceptor
 from rankserve_server.service.async_health_service import AsyncHealthService
 from rankserve_server.service.async_ranking_service import AsyncRankingService
 from rankserve_server.service.calls import Calls
@@ -22,6 +24,7 @@ from rankserve_server.transport.services import (
     HEALTH_SERVICE,
     LAST_BYTES_SECONDS,
     RANKING_SERVICE,
+    add_port,
     channel_options,
     enable_reflection,
 )
@@ -41,20 +44,24 @@ def _is_news(record: logging.LogRecord) -> bool:
 class AioTransport:
     """See `Transport`. Belongs to the running event loop."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService) -> None:
+    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
         logging.getLogger(_GRPC_AIO_LOGGER).addFilter(_is_news)
+        self._credentials = access.credentials
         self._waiter = ScoreWaiter(config.limits)
         self._calls = Calls()
         self._health = AsyncHealthService(Health(HEALTH_NAMES))
         self._server = grpc.aio.server(
-            migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS), options=channel_options(config)
+            migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS),
+            interceptors=[AsyncGateInterceptor(access.gate)] if access.gate else [],
+            options=channel_options(config),
         )
         ranking = AsyncRankingService(planner, self._waiter, self._calls, config.limits.max_stream_requests)
         # Registered, not generic: the core then knows the method, which saves some 5% of a request.
         self._server.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(ranking))
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         self._server.add_registered_method_handlers(HEALTH_SERVICE, _health_handlers_of(self._health))
-        enable_reflection(self._server)
+        if access.reflection:
+            enable_reflection(self._server)
 
     @property
     def in_flight(self) -> int:
@@ -65,7 +72,7 @@ class AioTransport:
         return time.monotonic_ns()  # whoever can ask runs on the loop that answers
 
     def listen(self, address: str) -> int:
-        return self._server.add_insecure_port(address)
+        return add_port(self._server, address, self._credentials)
 
     async def start(self) -> None:
         await self._server.start()

@@ -8,11 +8,13 @@ from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.security.access import Access
+from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.health import Health
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
-from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options
+from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options
 
 # Threads for ModelService, started as they are needed. Its calls are short, but hold one each until their message is
 # there.
@@ -22,10 +24,15 @@ _POOL_THREADS = 64
 class DirectTransport:
     """See `Transport`."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService) -> None:
+    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
+        self._credentials = access.credentials
         self._health = Health(HEALTH_NAMES)
-        self._server = grpc.server(ThreadPoolExecutor(_POOL_THREADS), options=channel_options(config))
-        self._lane = Lane(self._server, planner, config.limits, self._health)
+        self._server = grpc.server(
+            ThreadPoolExecutor(_POOL_THREADS),
+            interceptors=[GateInterceptor(access.gate)] if access.gate else [],
+            options=channel_options(config),
+        )
+        self._lane = Lane(self._server, planner, config.limits, self._health, access.gate, access.reflection)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
 
     @property
@@ -37,7 +44,7 @@ class DirectTransport:
         return self._lane.rounds
 
     def listen(self, address: str) -> int:
-        return self._server.add_insecure_port(address)
+        return add_port(self._server, address, self._credentials)
 
     async def start(self) -> None:
         self._server.start()

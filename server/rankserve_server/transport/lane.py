@@ -18,6 +18,7 @@ from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
 from rankserve_server.score_batch import ScoreBatch
+from rankserve_server.security.gate import Gate
 from rankserve_server.service.health import Health
 from rankserve_server.service.plain_requests import decode_plain
 from rankserve_server.service.planning import Planner
@@ -60,6 +61,7 @@ class Lane:
         planner: from messages to jobs.
         limits: bounds on requests.
         health: what the health service says.
+        gate: which calls may go on; None where all may.
         reflect: from a message of reflection to its answer.
         accepted: unary calls that came in this round and were not refused.
         arrived: requests to be planned in this round.
@@ -74,12 +76,19 @@ class Lane:
     """
 
     def __init__(
-        self, server: grpc.Server, planner: Planner, limits: Limits, health: Health, reflection: bool = True
+        self,
+        server: grpc.Server,
+        planner: Planner,
+        limits: Limits,
+        health: Health,
+        gate: Gate | None = None,
+        reflection: bool = True,
     ) -> None:
         """Before the server starts; `reflection` is whether clients may ask what services there are."""
         self.planner = planner
         self.limits = limits
         self.health = health
+        self.gate = gate
         self.reflect = reflection_answers()
         self.accepted = 0
         self.arrived: list[Request] = []
@@ -212,4 +221,9 @@ class _Arrivals:
         if event.success:
             if not self._lane.stopping:
                 self.ask()
-            self._call_type(self._lane, event).start()
+            call, gate = self._call_type(self._lane, event), self._lane.gate
+            refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
+            if refusal is None:
+                call.start()
+            else:
+                call.refuse(refusal)

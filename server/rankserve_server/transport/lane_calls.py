@@ -61,6 +61,10 @@ class LaneCall(ABC):
     def start(self) -> None:
         """Asks for the first message."""
 
+    def refuse(self, error: Exception) -> None:
+        """Ends the call before it starts."""
+        self._fail(error, started=False, tag=Notice(_nothing))
+
     def deadline(self) -> float:
         """The caller's deadline on the clock of `time.monotonic`; infinite where there is none."""
         deadline: float = self._arrival.call_details.deadline
@@ -210,7 +214,7 @@ class StreamCall(LaneCall):
             self._lane.planner.check_ready()
         except NotReadyError as error:
             self._over = True
-            self._fail(error, started=False, tag=Notice(_nothing))
+            self.refuse(error)
             return
         self._lane.streams.add(self)
         self._close_watched = True

@@ -71,6 +71,19 @@ def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1_000))
 
 
+def add_port(
+    server: "grpc.Server | grpc.aio.Server", address: str, credentials: "grpc.ServerCredentials | None"
+) -> int:
+    """Takes HOST:PORT for a server, with TLS where there are credentials, and returns the port.
+
+    Raises:
+        RuntimeError: where it cannot be had.
+    """
+    if credentials is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, credentials)
+
+
 def enable_reflection(server: "grpc.Server | grpc.aio.Server") -> None:
     """Lets clients ask what services there are."""
     reflection.enable_server_reflection(_SERVICES, server)

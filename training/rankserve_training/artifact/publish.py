@@ -12,12 +12,17 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from rankserve_training.artifact.errors import ArtifactError
-from rankserve_training.artifact.manifest import MANIFEST_FILE, FileEntry, Manifest, decode_manifest
+from rankserve_training.artifact.manifest import MANIFEST_FILE, SIGNATURE_FILE, FileEntry, Manifest, decode_manifest
+from rankserve_training.artifact.signing import sign
 from rankserve_training.artifact.versions import check_name, list_versions
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _UNFINISHED = ".publishing-"
 
@@ -36,7 +41,13 @@ def check_place(models_dir: Path, name: str) -> None:
         raise ArtifactError(f"nothing can be published in {models_dir}: {place} is not a directory that can be written")
 
 
-def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], manifest: Manifest) -> Path:
+def publish(
+    models_dir: Path,
+    name: str,
+    write_files: Callable[[Path], None],
+    manifest: Manifest,
+    sign_key: "Ed25519PrivateKey | None" = None,
+) -> Path:
     """Publishes the next free version of a model; safe beside other publishers of the same model.
 
     Args:
@@ -44,6 +55,7 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
         name: of the model.
         write_files: writes every file but the manifest into the directory that it is given.
         manifest: its `name`, `version` and `files` are filled in here.
+        sign_key: signs the manifest; None leaves the version unsigned.
 
     Returns:
         MODELS_DIR/NAME/VERSION.
@@ -64,6 +76,8 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
             content = msgspec.structs.replace(manifest, name=name, version=version, files=files).encode()
             decode_manifest(content, scratch / MANIFEST_FILE)
             _write_durably(scratch / MANIFEST_FILE, content)
+            if sign_key is not None:
+                _write_durably(scratch / SIGNATURE_FILE, sign(content, sign_key))
             _fsync(scratch)
             if _rename_to_free(scratch, model_dir / str(version)):
                 break
