@@ -8,9 +8,9 @@ import grpc
 import pytest
 
 from client.any_client import AnyClient, Kind
+from client.command import run
 from client.conftest import Connect
 from client.scripted_server import ScriptedServer
-from client.command import run
 from client.test_client_messages import full_model
 from rankserve_client import RankingClient, Tls, Unavailable
 from reliability.certificates import Authority
@@ -43,7 +43,7 @@ def tls(authority: Authority, tmp_path: Path) -> Tls:
 
 async def test_both_sides_know_each_other(connect: Connect, secured: ScriptedServer, tls: Tls) -> None:
     client = connect(secured.target, tls=tls, token=SECRET)
-    assert list(await client.rank(1, [2])).item_ids) == [2]
+    assert list((await client.rank(1, [2])).item_ids) == [2]
     assert len(await client.rank_batch([])) == 0
     assert len(await client.rank_stream([])) == 0
     assert await client.models()
@@ -52,7 +52,7 @@ async def test_both_sides_know_each_other(connect: Connect, secured: ScriptedSer
 
 async def test_the_name_of_the_server_is_checked(connect: Connect, secured: ScriptedServer, tls: Tls) -> None:
     names = {name: Tls(tls.ca_file, tls.cert_file, tls.key_file, name) for name in ("localhost", "other.example")}
-    assert list(await connect(secured.target, tls=names["localhost"]).rank(1, [2])).item_ids) == [2]
+    assert list((await connect(secured.target, tls=names["localhost"]).rank(1, [2])).item_ids) == [2]
     with pytest.raises(Unavailable):
         await connect(secured.target, tls=names["other.example"], retry=None).rank(1, [2])
 
