@@ -12,24 +12,28 @@ PEERS := triton mlserver kserve ray
 DEMO_PORT ?= 50061
 SOAK_CALLS ?= 1000000
 
-.PHONY: help setup data demo test soak check bench bench-peers format protos clean
+.PHONY: help setup lock data demo test soak reliability check audit bench bench-peers format protos clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
-	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, wheel"
+	@echo "make reliability  the long tests of overload, faults, restarts and hostile clients; see tests/RELIABILITY.md"
+	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, lock, wheel, audit"
+	@echo "make audit    known vulnerabilities of what is locked; also part of make check"
 	@echo "make bench    the benchmarks; writes benchmarks/RESULTS.md (needs h2load)"
 	@echo "make bench-peers  the same beside Triton, MLServer, KServe and Ray Serve (4 GB of environments)"
 	@echo "make format   reformat the code"
 	@echo "make protos   regenerate the stubs"
+	@echo "make lock     write requirements.lock anew, after a change of dependencies in pyproject.toml"
 	@echo "make setup    only install what the others need, into .venv"
 	@echo "make clean    remove the virtual environment and caches"
 
 # $(INSTALLING) stands until all is installed. Where it is found, an earlier set-up was cut short, which pip can mistake
 # for a complete one: then .venv is made anew. Renaming keeps the time at which set-up began, so that a later change of
-# pyproject.toml counts.
-$(INSTALLED): pyproject.toml client/rankserve_client/version.py
+# pyproject.toml counts. The lock has hashes of every release's files for every platform; the checkout itself, which has
+# none, is installed by what the lock has brought.
+$(INSTALLED): pyproject.toml requirements.lock client/rankserve_client/version.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "rankserve needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
@@ -38,10 +42,20 @@ $(INSTALLED): pyproject.toml client/rankserve_client/version.py
 	@if [ -e $(INSTALLING) ]; then rm -rf $(VENV); fi
 	@mkdir -p $(VENV) && touch $(INSTALLING)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --editable '.[server,training,dev]'
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes \
+		--requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@mv $(INSTALLING) $@
 
 setup: $(INSTALLED)
+
+# Keeps the versions that are locked where pyproject.toml still allows them; without the file, all become the newest. One
+# version of each for every Python, so that it is the one that the tests ran with.
+lock: $(INSTALLED)
+	$(BIN)/uv --no-config pip compile --quiet pyproject.toml --extra server --extra training --extra dev --universal \
+		--fork-strategy fewest \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
+		--output-file requirements.lock
 
 # The tests read MovieLens from disk; after set-up this is the one step that needs the network.
 data: $(INSTALLED)
@@ -58,6 +72,10 @@ test: data
 soak: data
 	SOAK_CALLS=$(SOAK_CALLS) $(BIN)/python -m pytest -m soak --capture=no
 
+# The other long tests. What was tried, and how often, is printed.
+reliability: data
+	$(BIN)/python -m pytest -m reliability --capture=no
+
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -66,6 +84,10 @@ check: $(INSTALLED)
 	$(BIN)/mypy benchmarks/*.py
 	$(BIN)/buf lint protos
 	$(BIN)/python -m pytest -q tests/checks
+	$(BIN)/python .ci/audit.py
+
+audit: $(INSTALLED)
+	$(BIN)/python .ci/audit.py
 
 # Trains the tutorial's model to measure with, apart from models/.
 bench: $(INSTALLED)

@@ -27,6 +27,7 @@ from rankserve_client.policies import Keepalive, RetryPolicy
 from rankserve_client.query import NewItem, Order, RankBy, RankQuery, UnknownItems, UnknownUser
 from rankserve_client.ranking import Ranking, UserBasis
 from rankserve_client.results import RankResult
+from rankserve_client.tls import Tls
 from rankserve_client.version import __version__
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Resource",
     "RetryPolicy",
     "ServerError",
+    "Tls",
     "Unauthenticated",
     "Unavailable",
     "UnknownItems",

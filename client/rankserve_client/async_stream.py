@@ -110,7 +110,7 @@ class _Outbox:
                 for query in self._queries:
                     await self._send(query)
             await self._call.done_writing()
-        except _CallEnded:
+        except _CallEndedError:
             pass  # the reader meets the reason
         except Exception as error:
             self.error = error
@@ -123,12 +123,12 @@ class _Outbox:
         try:
             await self._call.write(request)
         except (grpc.RpcError, asyncio.InvalidStateError) as error:
-            raise _CallEnded from error
+            raise _CallEndedError from error
 
     def _call_ended(self, _: object) -> None:
         if not self._unanswered.full():  # else the reader is not waiting: it meets the end of the call itself
             self._unanswered.put_nowait(self._END)
 
 
-class _CallEnded(Exception):  # noqa: N818  # not an error: it ends the sending
-    pass
+class _CallEndedError(Exception):
+    """Ends the sending; the reader meets the reason."""

@@ -6,11 +6,15 @@ from typing import Any
 from rankserve_client.policies import Keepalive, RetryPolicy
 from rankserve_client.version import __version__
 
+# Where there are several servers, each is asked for the health of this one: while a server loads its models or is about
+# to stop, the others get its calls. A single server that stops still answers for a while, so it is not asked.
+_RANKING_SERVICE = "rankserve.v1.RankingService"
+
 # Without RankStream: a stream whose server dies before its first answer can hang in gRPC's retries (1.85), and then
 # neither a deadline nor cancelling ends it.
 _RETRIED = [
-    {"service": "rankserve.v1.RankingService", "method": "Rank"},
-    {"service": "rankserve.v1.RankingService", "method": "BatchRank"},
+    {"service": _RANKING_SERVICE, "method": "Rank"},
+    {"service": _RANKING_SERVICE, "method": "BatchRank"},
     {"service": "rankserve.v1.ModelService"},
 ]
 
@@ -24,11 +28,15 @@ ChannelOptions = list[tuple[str, str | int]]
 
 
 def channel_options(
-    retry: RetryPolicy | None, keepalive: Keepalive | None, max_message_bytes: int, authority: str | None
+    retry: RetryPolicy | None,
+    keepalive: Keepalive | None,
+    max_message_bytes: int,
+    authority: str | None,
+    several_servers: bool = False,
 ) -> ChannelOptions:
     """Everything about a channel but its target and credentials."""
     options: ChannelOptions = [
-        ("grpc.service_config", json.dumps(service_config(retry))),
+        ("grpc.service_config", json.dumps(service_config(retry, several_servers))),
         ("grpc.primary_user_agent", f"rankserve-client/{__version__}"),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
@@ -47,9 +55,11 @@ def channel_options(
     return options
 
 
-def service_config(retry: RetryPolicy | None) -> dict[str, Any]:
-    """gRPC's service config: spread calls over all servers and, if asked for, retry."""
+def service_config(retry: RetryPolicy | None, several_servers: bool = False) -> dict[str, Any]:
+    """gRPC's service config: spread calls over all servers that say they serve and, if asked for, retry."""
     config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if several_servers:
+        config["healthCheckConfig"] = {"serviceName": _RANKING_SERVICE}
     if retry is not None and retry.attempts > 1:
         policy = {
             "maxAttempts": retry.attempts,

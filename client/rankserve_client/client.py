@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -24,6 +25,7 @@ from rankserve_client.settings import (
     client_settings,
 )
 from rankserve_client.stream import stream_results
+from rankserve_client.tls import Tls
 
 _Response = TypeVar("_Response")
 
@@ -46,15 +48,20 @@ class RankingClient:
         timeout: Seconds that a call may take, retries included; `math.inf` for no deadline. Every call can override it.
         retry: How calls that fail with UNAVAILABLE are repeated; None: not at all.
         keepalive: How lost connections are noticed; None: only by deadlines.
-        credentials: Such as `grpc.ssl_channel_credentials()`; None is plaintext.
+        tls: True for TLS with the authorities that this machine trusts, a `Tls` for others; False is plaintext.
+        token: Sent with every call, as `authorization: Bearer TOKEN`. Refused over plaintext to another machine.
+        token_file: Holds the token instead; it is read again when it changes.
+        insecure_token: Sends the token over plaintext all the same.
+        credentials: gRPC's own, such as of `grpc.ssl_channel_credentials()`, instead of `tls`.
         authority: The name that the server's certificate is checked against, where it is not the host of `target`.
-        metadata: Pairs that are sent with every call, such as a token.
+        metadata: Pairs that are sent with every call.
         max_message_bytes: The largest message, sent or received.
         channel: A channel to use instead of an own one to `target`. It is not closed with the client, and it brings its
-            own retries, keepalive, credentials, authority and limits.
+            own retries, keepalive, credentials, authority and limits. A token is sent whether or not it encrypts.
 
     Raises:
         ValueError: An argument is out of its range, or `target` is an address that gRPC cannot use.
+        OSError: A file of `tls` or `token_file` cannot be read.
     """
 
     def __init__(
@@ -64,6 +71,10 @@ class RankingClient:
         timeout: float = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = DEFAULT_RETRY,
         keepalive: Keepalive | None = DEFAULT_KEEPALIVE,
+        tls: Tls | bool = False,
+        token: str | None = None,
+        token_file: str | Path | None = None,
+        insecure_token: bool = False,
         credentials: grpc.ChannelCredentials | None = None,
         authority: str | None = None,
         metadata: Metadata = (),
@@ -82,6 +93,10 @@ class RankingClient:
             authority=authority,
             metadata=metadata,
             max_message_bytes=max_message_bytes,
+            tls=tls,
+            token=token,
+            token_file=token_file,
+            insecure_token=insecure_token,
         )
         self._owns_channel = channel is None
         self._closed = False
@@ -236,10 +251,7 @@ class RankingClient:
         self.close()
 
     def _open(self) -> grpc.Channel:
-        settings = self._settings
-        if settings.credentials is None:
-            return grpc.insecure_channel(settings.uri, settings.options)
-        return grpc.secure_channel(settings.uri, settings.credentials, settings.options)
+        return self._settings.open_channel()
 
     def _call(self, method: Callable[..., _Response], request: object, timeout: float | None) -> _Response:
         self._check_open()

@@ -4,12 +4,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
 from rankserve_client.channel import ChannelOptions, channel_options
 from rankserve_client.policies import Keepalive, RetryPolicy, is_positive, require
-from rankserve_client.targets import parse_target
+from rankserve_client.targets import is_local, parse_target
+from rankserve_client.tls import Tls
+from rankserve_client.tokens import TokenSource
 
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_RETRY = RetryPolicy()
@@ -29,9 +32,21 @@ class ClientSettings:
     uri: str
     target: str
     timeout: float
-    metadata: tuple[tuple[str, str | bytes], ...]
+    fixed_metadata: tuple[tuple[str, str | bytes], ...]
+    token: TokenSource | None
     credentials: grpc.ChannelCredentials | None
     options: ChannelOptions
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """What is sent with a call that is made now."""
+        return self.fixed_metadata if self.token is None else (*self.fixed_metadata, self.token.metadata())
+
+    def open_channel(self) -> grpc.Channel:
+        """A channel of the blocking kind."""
+        if self.credentials is None:
+            return grpc.insecure_channel(self.uri, self.options)
+        return grpc.secure_channel(self.uri, self.credentials, self.options)
 
     def deadline(self, timeout: float | None) -> float | None:
         """Seconds that a call may take, from its `timeout` argument: None is the client's own, infinity is none."""
@@ -50,6 +65,10 @@ def client_settings(
     authority: str | None,
     metadata: Metadata,
     max_message_bytes: int,
+    tls: Tls | bool = False,
+    token: str | None = None,
+    token_file: str | Path | None = None,
+    insecure_token: bool = False,
 ) -> ClientSettings:
     """Checks a client's constructor arguments; a ValueError names the argument and the value received."""
     if (target is None) == (injected is None):
@@ -61,6 +80,7 @@ def client_settings(
             "retry": retry is not DEFAULT_RETRY,
             "keepalive": keepalive is not DEFAULT_KEEPALIVE,
             "credentials": credentials is not None,
+            "tls": tls is not False,
             "authority": authority is not None,
             "max_message_bytes": max_message_bytes != DEFAULT_MAX_MESSAGE_BYTES,
         }
@@ -76,6 +96,8 @@ def client_settings(
         "a grpc.ChannelCredentials, or None for plaintext",
         credentials,
     )
+    require(isinstance(tls, Tls | bool), "tls", "True, False or a Tls", tls)
+    require(not tls or credentials is None, "tls", "left out where there are `credentials`", tls)
     require(
         authority is None or (isinstance(authority, str) and authority != ""), "authority", "a host name", authority
     )
@@ -86,13 +108,25 @@ def client_settings(
         max_message_bytes,
     )
     where = None if target is None else parse_target(target)
+    if tls:
+        tls = Tls() if tls is True else tls
+        credentials, authority = tls.credentials(), authority or tls.server_name
+    source = None if token is None and token_file is None else TokenSource(token, token_file)
+    if source and where and credentials is None and not insecure_token and not is_local(where.name):
+        raise ValueError(
+            f"a token would be sent to {where.name} for everybody on the way to read: use `tls`, or set "
+            "`insecure_token` to True where something else encrypts the connection"
+        )
     return ClientSettings(
         uri=where.uri if where else "",
         target=where.name if where else "the given channel",
         timeout=timeout,
-        metadata=_check_metadata(metadata),
+        fixed_metadata=_check_metadata(metadata),
+        token=source,
         credentials=credentials,
-        options=channel_options(retry, keepalive, max_message_bytes, authority),
+        options=channel_options(
+            retry, keepalive, max_message_bytes, authority, several_servers=where is not None and where.several
+        ),
     )
 
 

@@ -15,10 +15,11 @@ _HOST_PORT = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\s:/\[\],]+)):(?P
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the servers are: `uri` for gRPC, `name` for people."""
+    """Where the servers are: `uri` for gRPC, `name` for people, and whether several addresses were given."""
 
     uri: str
     name: str
+    several: bool = False
 
 
 def parse_target(target: str | Sequence[str]) -> Target:
@@ -30,7 +31,7 @@ def parse_target(target: str | Sequence[str]) -> Target:
     for address in addresses:
         _check(address)
     uri = addresses[0] if len(addresses) == 1 else _join(list(dict.fromkeys(addresses)))
-    return Target(uri, ", ".join(addresses))
+    return Target(uri, ", ".join(addresses), len(set(addresses)) > 1)
 
 
 def is_local(name: str) -> bool:

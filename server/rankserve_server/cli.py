@@ -1,13 +1,16 @@
 """`rankserve serve`."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
 from rankserve_server.config import ServerConfig, TransportName
+from rankserve_server.connection_options import Seconds, connection_options, taken_from
 from rankserve_server.limits import Limits
 from rankserve_server.running import run_server
+from rankserve_server.security.options import security_options
+from rankserve_server.security.security_config import SecurityConfig
 
 _DEFAULTS = ServerConfig()
 _LIMITS = Limits()
@@ -44,10 +47,17 @@ _LIMITS = Limits()
     "but slower to score.",
 )
 @click.option(
+    "--grace-seconds",
+    default=_DEFAULTS.grace_seconds,
+    show_default=True,
+    type=Seconds(),
+    help="How long to answer new calls after a signal, while health says NOT_SERVING and load balancers see that.",
+)
+@click.option(
     "--drain-seconds",
     default=_DEFAULTS.drain_seconds,
     show_default=True,
-    type=click.FloatRange(0),
+    type=Seconds(),
     help="How long to wait for calls in flight when stopping.",
 )
 @click.option(
@@ -110,22 +120,33 @@ _LIMITS = Limits()
     help="Candidates queued in the whole server; over it, requests are refused.",
 )
 @click.option(
+    "--max-queue-ms",
+    default=_LIMITS.max_queue_ms,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How long a request may have to wait, by the measured rate; over it, requests are refused. 0 for any time.",
+)
+@click.option(
     "--max-stream-requests",
     default=_LIMITS.max_stream_requests,
     show_default=True,
     type=click.IntRange(1),
     help="Requests of one stream that are answered at the same time.",
 )
+@connection_options
+@security_options
 def serve(
     models_dir: Path,
     host: str,
     port: int,
     default_model: str | None,
     max_table_mib: int,
+    grace_seconds: float,
     drain_seconds: float,
     transport: TransportName,
     workers: int,
-    **limits: int,
+    security: SecurityConfig,
+    **limits: Any,
 ) -> None:
     """Serve the newest version of every model over gRPC.
 
@@ -135,6 +156,7 @@ def serve(
     Examples:
       rankserve serve --models-dir models --port 50051
       rankserve serve --workers 4 --host 0.0.0.0
+      rankserve serve --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key --tokens-file tokens.toml
     """
     config = ServerConfig(
         models_dir=models_dir,
@@ -142,10 +164,13 @@ def serve(
         port=port,
         default_model=default_model,
         max_table_mib=max_table_mib,
+        grace_seconds=grace_seconds,
         drain_seconds=drain_seconds,
         transport=transport,
         workers=workers,
+        connections=taken_from(limits),
         limits=Limits(**limits),
+        security=security,
     )
     reason = run_server(config)
     if reason is not None:

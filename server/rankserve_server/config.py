@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from rankserve_server.limits import Limits
+from rankserve_server.limits import ConnectionLimits, Limits
+from rankserve_server.security.security_config import SecurityConfig
 
 TransportName = Literal["auto", "aio", "direct"]
 
@@ -21,6 +22,7 @@ class ServerConfig:
         port: 0 for any free one.
         default_model: which model answers requests that name none; None where there is only one.
         max_table_mib: how large the folded tables of one version may become; what would pass it is kept as embeddings.
+        grace_seconds: how long a server that was told to stop goes on, so that load balancers see that it will.
         drain_seconds: how long a stopping server waits for calls in flight.
         workers: how many processes share the port.
         reuse_port: whether this is one of them; set by the supervisor.
@@ -32,11 +34,14 @@ class ServerConfig:
     port: int = 50051
     default_model: str | None = None
     max_table_mib: int = 2_048
+    grace_seconds: float = 0.0
     drain_seconds: float = 30.0
     transport: TransportName = "auto"
     workers: int = 1
     reuse_port: bool = False
     limits: Limits = field(default_factory=Limits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    security: SecurityConfig = field(default_factory=SecurityConfig)
 
     @property
     def address(self) -> str:

@@ -46,6 +46,10 @@ class UnknownModelError(RequestError):
         self.resource_name = resource_name
 
 
+class UnknownServiceError(RequestError):
+    """The health is asked of a service that is not there."""
+
+
 class UnsupportedError(RequestError):
     """The model cannot do what the request asks for."""
 
@@ -68,3 +72,11 @@ class ExpiredError(RequestError):
 
 class NotReadyError(RequestError):
     """The server is loading its models or shutting down."""
+
+
+class UnauthenticatedError(RequestError):
+    """Nobody knows who is calling."""
+
+
+class PermissionDeniedError(RequestError):
+    """The caller may not do this, or not here."""

@@ -4,6 +4,10 @@ Work-conserving and without timers: while one batch is computed, jobs queue; the
 job takes part in a batch with one slice and then queues again, so that it never holds up the short ones behind it for
 longer than that.
 
+First come is first served, also where too much comes: what would wait too long is refused as it comes, so that all who
+were accepted are answered in time. The last to come first would answer some of them sooner, and let others wait for
+nothing.
+
 To compute is the engine's affair, on a thread of its own: whoever takes a batch starts it, does something else, and
 finishes it.
 """
@@ -13,8 +17,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from rankserve_server.drain_rate import DrainRate, work_of
 from rankserve_server.engine.engine import Engine
-from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError
+from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError, RequestError
 from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.score_slice import Slice, next_slice
@@ -22,21 +27,30 @@ from rankserve_server.score_slice import Slice, next_slice
 # Slices of a batch. With two, the calls that are answered together are twice as many, and so are those that arrive
 # together: what the core does for each is less.
 _BATCH_SLICES = 2
-_FIRST_RATE_GUESS = 500_000.0
-_RATE_SMOOTHING = 0.1
+# A wait can turn out to be longer than measured: who has less than so many times of it left is refused.
+_SAFE_WAITS = 2.0
+_EXACT_MS = 100
 
 
 class JobQueue:
     """Jobs that wait for the engine. Any thread may add some; one thread starts and finishes batches."""
 
-    def __init__(self, max_queued_candidates: int) -> None:
+    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0) -> None:
+        """Sets the bounds.
+
+        Args:
+            max_queued_candidates: of all jobs that wait.
+            max_queue_ms: how long a job may have to wait, by what was measured; 0 for any time.
+        """
         self._max_queued = max_queued_candidates
+        self._max_wait = max_queue_ms / 1e3 or float("inf")
         self._jobs: deque[ScoreJob] = deque()
         self._queued = 0
+        self._requests = 0
         self._closed = False
         self._computing = 0
         self._measured_at = 0.0
-        self._candidates_per_second = _FIRST_RATE_GUESS
+        self._rate = DrainRate()
         # Held for a few microseconds, never while a batch is computed.
         self.changed = threading.Condition()
 
@@ -49,6 +63,11 @@ class JobQueue:
         return self._queued
 
     @property
+    def batch_is_full(self) -> bool:
+        """Whether more is queued than is being computed and fits into the next batch."""
+        return self._queued > 2 * _BATCH_SLICES * Engine.slice_rows
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
@@ -57,21 +76,51 @@ class JobQueue:
         """Queues jobs, all or none. An empty queue accepts a job however large it is.
 
         Raises:
-            OverloadedError: where the queue would grow past its bound.
+            OverloadedError: where they would wait too long, or the queue would grow past its bound.
             NotReadyError: after `close`.
         """
         count = sum(job.count for job in jobs)
         with self.changed:
             if self._closed:
                 raise NotReadyError("the server is shutting down")
-            if self._queued and self._queued + count > self._max_queued:
-                raise OverloadedError(
-                    f"{self._queued} candidates are queued and {self._max_queued} are accepted; try again later",
-                    retry_after=self._queued / self._candidates_per_second,
-                )
+            if self._requests and jobs:
+                work = work_of(self._queued + count, self._requests + len(jobs))
+                refusal = self._refusal(self._queued + count, work, min(job.deadline for job in jobs))
+                if refusal is not None:
+                    raise refusal
             self._jobs.extend(jobs)
             self._queued += count
+            self._requests += len(jobs)
             self.changed.notify()
+
+    def refusal(self, deadline: float, coming: int = 0) -> RequestError | None:
+        """Why a request is refused of which nothing is known but its deadline: that costs less than to read it first.
+
+        Args:
+            deadline: on the clock of `time.monotonic`.
+            coming: how many others are about to be added.
+
+        Returns:
+            An error for what has no chance; None where there may be room.
+        """
+        if self._requests or coming:
+            work = work_of(self._queued, self._requests) + self._rate.usual_work(coming + 1)
+            return self._refusal(self._queued + 1, work, deadline)
+        return ExpiredError("the deadline has passed") if deadline <= time.monotonic() else None
+
+    def _refusal(self, candidates: int, work: float, deadline: float) -> OverloadedError | None:
+        """Why a request is not accepted with which so many candidates and so much work would be queued."""
+        wait = self._rate.seconds_for(work)
+        if candidates > self._max_queued:
+            problem = f"{self._queued} candidates are queued and {self._max_queued} are accepted"
+        elif wait > self._max_wait:
+            problem = f"the wait is {_rounded_ms(wait)} ms and {_rounded_ms(self._max_wait)} ms are accepted"
+        elif (left := deadline - time.monotonic()) < _SAFE_WAITS * wait:
+            problem = f"the wait is {_rounded_ms(wait)} ms and the deadline is in {_rounded_ms(left)} ms"
+        else:
+            return None
+        until_empty = self._rate.seconds_for(work_of(self._queued, self._requests))
+        return OverloadedError(f"{problem}; try again later", retry_after=until_empty)
 
     def close(self) -> None:
         """Refuses further jobs."""
@@ -98,9 +147,10 @@ class JobQueue:
         """
         batch.finish()
         self._computing -= 1
-        self._measure(batch)
         with self.changed:
-            return batch.dropped + self._take_back(batch.slices)
+            done = self._take_back(batch.slices)
+        self._measure(batch, len(done))
+        return batch.dropped + done
 
     def fail_all(self) -> list[ScoreJob]:
         """Takes every job out; each has failed."""
@@ -108,6 +158,7 @@ class JobQueue:
             jobs = list(self._jobs)
             self._jobs.clear()
             self._queued = 0
+            self._requests = 0
         for job in jobs:
             job.error = NotReadyError("the server is shutting down")
         return jobs
@@ -124,6 +175,7 @@ class JobQueue:
                 job.error = ExpiredError("the deadline passed while the request was queued")
                 dropped.append(job)
                 self._queued -= job.remaining
+                self._requests -= 1
             else:
                 piece = next_slice(job)
                 if slices and piece.count > room:
@@ -147,12 +199,18 @@ class JobQueue:
                 self._jobs.append(job)
             else:
                 done.append(job)
+        self._requests -= len(done)
         return done
 
-    def _measure(self, batch: ScoreBatch) -> None:
+    def _measure(self, batch: ScoreBatch, requests: int) -> None:
         """Notes how fast the queue empties: from one finished batch to the next, where there was always one."""
         now = time.monotonic()
-        if batch.slices and now > self._measured_at:
-            rate = batch.count / (now - self._measured_at)
-            self._candidates_per_second += _RATE_SMOOTHING * (rate - self._candidates_per_second)
+        if batch.slices:
+            self._rate.measured(batch.count, requests, now - self._measured_at)
         self._measured_at = now
+
+
+def _rounded_ms(seconds: float) -> int:
+    """To two digits or so, that many may be refused in the same words: those are encoded once."""
+    milliseconds = max(0, round(seconds * 1e3))
+    return milliseconds if milliseconds < _EXACT_MS else round(milliseconds, -1)

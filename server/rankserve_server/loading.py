@@ -3,7 +3,7 @@
 import gc
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.manifest import NEWCOMERS_MODEL_FILE
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from rankserve_training.model.folded import FoldedModel, TableHalf
     from rankserve_training.model.newcomers import Newcomers
 
@@ -22,19 +24,25 @@ _log = logging.getLogger(__name__)
 _MIB = 1024 * 1024
 
 
-def load_version(directory: Path, checkpoint: Callable[[], None], max_table_mib: float = math.inf) -> LoadedModel:
+def load_version(
+    directory: Path,
+    checkpoint: Callable[[], None],
+    max_table_mib: float = math.inf,
+    trusted_keys: "Sequence[Ed25519PublicKey]" = (),
+) -> LoadedModel:
     """Loads one version.
 
     Args:
         directory: MODELS_DIR/NAME/VERSION.
         checkpoint: called between the steps; what it raises ends the loading.
         max_table_mib: what folding may make the tables take; what would pass it is kept as embeddings, and logged.
+        trusted_keys: one of them has to have signed the version; where there are none, nobody has to.
 
     Raises:
         ArtifactError: where the version is not whole, does not fit together or does not give the scores that its
             manifest promises.
     """
-    artifact = read_artifact(directory)
+    artifact = read_artifact(directory, trusted_keys)
     checkpoint()
     folded = _fold(artifact, checkpoint, max_table_mib)
     newcomers = artifact.read_newcomers()

@@ -3,7 +3,7 @@
 import enum
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rankserve_server.errors import NotReadyError, UnknownModelError
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loading import load_version
 from rankserve_training.artifact import ArtifactError, list_names, list_versions
+from rankserve_training.artifact.signing import read_trusted_keys
 
 _log = logging.getLogger(__name__)
 
@@ -45,17 +46,25 @@ class ModelEntry:
 class Repository:
     """The models below MODELS_DIR. It can be shared between threads once `load` has returned."""
 
-    def __init__(self, models_dir: Path, default_name: str | None, max_table_mib: float = math.inf) -> None:
+    def __init__(
+        self,
+        models_dir: Path,
+        default_name: str | None,
+        max_table_mib: float = math.inf,
+        trusted_keys: Sequence[Path] = (),
+    ) -> None:
         """Loads nothing yet.
 
         Args:
             models_dir: where versions lie.
             default_name: which model answers requests that name none.
             max_table_mib: what folding may make the tables of one version take.
+            trusted_keys: files of public keys, of which one has to have signed a version; where there are none, nobody.
         """
         self._models_dir = models_dir
         self._default_name = default_name
         self._max_table_mib = max_table_mib
+        self._trusted_keys = read_trusted_keys(trusted_keys)
         self._entries: list[ModelEntry] = []
         self._current: dict[str, LoadedModel] = {}
         self._ready = False
@@ -153,7 +162,9 @@ class Repository:
             entry = ModelEntry(name, version)
             self._entries.append(entry)
             try:
-                model = load_version(self._models_dir / name / str(version), checkpoint, self._max_table_mib)
+                model = load_version(
+                    self._models_dir / name / str(version), checkpoint, self._max_table_mib, self._trusted_keys
+                )
             except ArtifactError as error:
                 entry.state, entry.message = ModelState.FAILED, str(error)
                 _log.error("%s/%d cannot be served: %s", name, version, error)

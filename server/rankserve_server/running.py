@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from rankserve_server.config import ServerConfig
-from rankserve_server.starting import StartError
+from rankserve_server.starting import StartError, let_signals_end_process
 
 
 def run_server(config: ServerConfig) -> str | None:
@@ -13,6 +13,7 @@ def run_server(config: ServerConfig) -> str | None:
     Returns:
         Why it could not start; None where it did.
     """
+    let_signals_end_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         asyncio.run(_serve(config))
@@ -22,6 +23,10 @@ def run_server(config: ServerConfig) -> str | None:
 
 
 async def _serve(config: ServerConfig) -> None:
+    if not config.reuse_port:  # once, and not in every worker again
+        from rankserve_server.security.checking import check_security
+
+        check_security(config)
     if config.workers > 1 and not config.reuse_port:
         from rankserve_server.supervisor import Supervisor
 

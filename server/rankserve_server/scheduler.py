@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rankserve_server.engine.engine import Engine
+from rankserve_server.errors import RequestError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.score_job import ScoreJob
 
@@ -27,14 +28,18 @@ _LEAST_WEIGHT = Engine.slice_rows // _ENOUGH_JOBS
 class Scheduler:
     """Scores jobs in batches, each as soon as it is large enough or the loop has nothing else to do."""
 
-    def __init__(self, max_queued_candidates: int) -> None:
-        """Belongs to the running event loop."""
+    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0) -> None:
+        """Belongs to the running event loop. For the arguments see `JobQueue`."""
         self._loop = asyncio.get_running_loop()
-        self._queue = JobQueue(max_queued_candidates)
+        self._queue = JobQueue(max_queued_candidates, max_queue_ms)
         self._computing: ScoreBatch | None = None
         self._running = False
         self._gathered = 0
         self._turns_left = 0
+
+    def refusal(self, deadline: float) -> RequestError | None:
+        """See `JobQueue.refusal`."""
+        return self._queue.refusal(deadline)
 
     def submit(self, *jobs: ScoreJob) -> None:
         """Queues jobs, all or none; see `JobQueue.add` for what it raises. Each job's `on_done` is called later."""

@@ -3,13 +3,26 @@
 import asyncio
 import gc
 import logging
+import os
+from collections.abc import Coroutine
+from typing import Any
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.notify import Notifier
 from rankserve_server.repository import Repository
+from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
-from rankserve_server.starting import READY, StartError, address_error, free_address, stop_signals_handled
+from rankserve_server.starting import (
+    READY,
+    StartError,
+    address_error,
+    free_address,
+    print_ready,
+    stop_signals_handled,
+)
+from rankserve_server.transport.admin import AdminServer
 from rankserve_server.transport.choosing import open_transport
 from rankserve_training.artifact import ArtifactError
 
@@ -28,6 +41,8 @@ class Server:
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
+        # A worker is not the process that systemd knows.
+        self._notifier = Notifier({} if config.reuse_port else os.environ)
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, then finishes what is in flight. A second signal ends that at once.
@@ -64,9 +79,13 @@ class Server:
 
     def _build(self) -> None:
         config = self.config
-        self._repository = Repository(config.models_dir, config.default_model, config.max_table_mib)
+        self._repository = Repository(
+            config.models_dir, config.default_model, config.max_table_mib, config.security.trusted_keys
+        )
         planner = Planner(self._repository, config.limits)
-        self._transport = open_transport(config, planner, ModelService(self._repository))
+        access, models = Access(config), ModelService(self._repository)
+        self._transport = open_transport(config, planner, models, access)
+        self._admin = AdminServer(config, models, access)
 
     async def _listen(self) -> None:
         if not self.config.reuse_port:
@@ -77,6 +96,7 @@ class Server:
             raise address_error(self.config, error) from error
         self._address = address_of(self.config.host, port)
         await self._transport.start()
+        self._admin.start()
 
     async def _load(self) -> bool:
         """Loads the models beside the event loop; False where a signal came meanwhile."""
@@ -96,21 +116,35 @@ class Server:
     async def _serve(self) -> None:
         await self._transport.set_serving()
         served = ", ".join(_describe(model) for model in self._repository.served())
-        print(f"{READY}{self._address}, serving {served}", flush=True)
-        await self._stopping.wait()
+        print_ready(f"{READY}{self._address}, serving {served}")
+        self._notifier.send("READY=1")
+        async with self._notifier.watched(lambda: self._transport.turns):
+            await self._stopping.wait()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Load balancers first learn of it; for as long as they may need to, whoever comes is answered."""
+        self._notifier.send("STOPPING=1")
+        await self._transport.set_not_serving()
+        await self._unless_hurried(asyncio.sleep(self.config.grace_seconds))
 
     async def _shut_down(self) -> None:
-        """Load balancers first learn of it, then calls in flight are finished, then connections are closed."""
+        """Calls in flight are finished, then connections are closed."""
         await self._transport.set_not_serving()
-        drain = asyncio.create_task(self._transport.drain(self.config.drain_seconds))
-        hurry = asyncio.create_task(self._hurrying.wait())
-        await asyncio.wait((drain, hurry), return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        drain.cancel()
+        await self._unless_hurried(self._transport.drain(self.config.drain_seconds))
         left = self._transport.in_flight
         if left:
             _log.warning("Stopping with %d requests in flight.", left)
         await self._transport.stop(at_once=bool(left))
+        await self._admin.stop()
+
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, None]) -> None:
+        """Waits for something, until a second signal at most."""
+        task = asyncio.create_task(waiting)
+        hurry = asyncio.create_task(self._hurrying.wait())
+        await asyncio.wait((task, hurry), return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        task.cancel()
 
     def _check_not_stopped(self) -> None:
         """Between the steps of loading, on its thread."""

@@ -2,13 +2,20 @@
 
 import asyncio
 import errno
+import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rankserve_server.config import ServerConfig
+
+_log = logging.getLogger(__name__)
 
 # How the one line on stdout begins that says that a server is ready; scripts wait for it.
 READY = "rankserve ready on "
@@ -19,17 +26,43 @@ class StartError(Exception):
     """The server cannot start. The message says why and what to do."""
 
 
+def print_ready(line: str) -> None:
+    """Prints the ready line. Where it cannot be written, that is no reason to answer nobody."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        _log.warning("The ready line cannot be written to stdout: %s.", error.strerror)
+        # It is still in the buffer, and as the process ends it would fail once more and be its exit code.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 @contextmanager
 def stop_signals_handled(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM and SIGINT call `stop` on the running event loop while this is open."""
+    """SIGTERM and SIGINT call `stop` on the running event loop while this is open, then what was set before."""
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        for number in _STOP_SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def let_signals_end_process() -> None:
+    """SIGTERM and SIGINT end the process at once and well: for as long as it has nothing to finish.
+
+    That is while it imports, which takes a second, and after it has served. Python's own way would be a traceback.
+    """
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _end_process)
+
+
+def _end_process(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)
 
 
 def address_error(config: ServerConfig, error: Exception) -> StartError:

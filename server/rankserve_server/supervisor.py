@@ -6,6 +6,7 @@ worker takes the port only once its models are loaded, so that every connection 
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 import time
@@ -15,7 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from rankserve_server.config import ServerConfig, encode_config
-from rankserve_server.starting import READY, StartError, free_address, stop_signals_handled
+from rankserve_server.notify import Notifier, unnotified
+from rankserve_server.starting import READY, StartError, free_address, print_ready, stop_signals_handled
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class Supervisor:
         self._config = config
         self._stopping = asyncio.Event()
         self._processes: set[Process] = set()
+        self._notifier = Notifier()
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, which every worker then gets as SIGTERM; a second signal likewise.
@@ -55,8 +58,10 @@ class Supervisor:
             others = [await self._start(config) for _ in range(config.workers - 1)]
             await asyncio.gather(*(_ready_line(process) for process in others))
             if not self._stopping.is_set():
-                print(f"{ready}, {config.workers} workers", flush=True)
-            await asyncio.gather(*(self._keep(config, process) for process in (first, *others)))
+                print_ready(f"{ready}, {config.workers} workers")
+                self._notifier.send("READY=1")
+            async with self._notifier.watched(time.monotonic_ns):
+                await asyncio.gather(*(self._keep(config, process) for process in (first, *others)))
 
     async def _start(self, config: ServerConfig) -> Process:
         process = await asyncio.create_subprocess_exec(
@@ -65,6 +70,7 @@ class Supervisor:
             "rankserve_server.worker",
             encode_config(config),
             stdout=PIPE,
+            env=unnotified(os.environ),
             # Ctrl-C in a terminal reaches all processes of a session: the supervisor alone is to pass it on.
             start_new_session=True,
         )
@@ -100,10 +106,11 @@ class Supervisor:
         """Passes a signal on, and sees to it that no worker outlives it for long."""
         hurry = self._stopping.is_set()
         self._stopping.set()
+        self._notifier.send("STOPPING=1")
         for process in self._processes:
             with suppress(ProcessLookupError):
                 process.terminate()
-        patience = _LAST_SECONDS if hurry else self._config.drain_seconds + _LAST_SECONDS
+        patience = _LAST_SECONDS if hurry else self._config.grace_seconds + self._config.drain_seconds + _LAST_SECONDS
         asyncio.get_running_loop().call_later(patience, self._kill)
 
     def _kill(self) -> None:
@@ -126,6 +133,7 @@ def _port_held(config: ServerConfig) -> Iterator[int]:
 
 async def _ready_line(process: Process) -> str | None:
     """What a worker prints when it is ready; None where it ends before that."""
-    assert process.stdout is not None  # noqa: S101, it was asked for
+    if process.stdout is None:
+        raise ValueError("the worker was started without a pipe for its output")
     line = (await process.stdout.readline()).decode().rstrip()
     return line if line.startswith(READY) else None

@@ -11,7 +11,8 @@ from typing import Final
 
 STUBS: Final = "rankserve"
 GRPC: Final = ("grpc", "grpc_status", "google.protobuf", "google.rpc")
-NUMERICS: Final = ("jax", "keras", "msgspec", "numpy")
+NUMERICS: Final = ("h5py", "jax", "keras", "msgspec", "numpy")
+CRYPTOGRAPHY: Final = "cryptography"
 COMMAND_LINE: Final = ("click", "rich")
 
 
@@ -60,6 +61,7 @@ RULES: Final = (
             "grpc_health",
             "grpc_reflection",
             *NUMERICS,
+            CRYPTOGRAPHY,
             *COMMAND_LINE,
         ),
     ),
@@ -74,15 +76,16 @@ RULES: Final = (
             "matplotlib",
             "surprise",
             *NUMERICS,
+            CRYPTOGRAPHY,
             *COMMAND_LINE,
         ),
     ),
     *(
         Rule(
             scope=scope,
-            reason="the artifact and the model, which the server loads, import keras, jax and numpy, but neither "
-            "TensorFlow nor the rest of training",
-            allowed=("rankserve_training.artifact", "rankserve_training.model", *NUMERICS),
+            reason="the artifact and the model, which the server loads, import keras, jax, numpy and cryptography, but "
+            "neither TensorFlow nor the rest of training",
+            allowed=("rankserve_training.artifact", "rankserve_training.model", *NUMERICS, CRYPTOGRAPHY),
         )
         for scope in ("rankserve_training.artifact", "rankserve_training.model")
     ),

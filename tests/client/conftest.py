@@ -1,3 +1,4 @@
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -5,6 +6,8 @@ import pytest
 
 from client.any_client import AnyClient, Kind
 from client.scripted_server import ScriptedServer
+from client.test_client_messages import full_model
+from rankserve.v1 import ranking_pb2
 
 Connect = Callable[..., AnyClient]
 
@@ -38,3 +41,34 @@ async def connect(kind: Kind) -> AsyncIterator[Connect]:
 @pytest.fixture
 async def client(connect: Connect, server: ScriptedServer) -> AnyClient:
     return connect(server.target)
+
+
+@pytest.fixture
+def movies(server: ScriptedServer) -> ScriptedServer:
+    """Answers with two movies, one of them unknown, for an unknown user."""
+    server.answer = lambda _: ranking_pb2.RankResponse(
+        item_ids=[204, 999999],
+        scores=[3.7, 3.125],
+        titles=["Back to the Future (1985) [colour] é " + "x" * 100, ""],
+        unknown_item_ids=[999999],
+        user_known=False,
+        model_name="movielens",
+        model_version=3,
+    )
+    server.models = [full_model()]
+    return server
+
+
+@pytest.fixture
+def chosen(movies: ScriptedServer) -> ScriptedServer:
+    """Answers with two movies ranked by choice, for a user with a history."""
+    movies.answer = lambda _: ranking_pb2.RankResponse(
+        item_ids=[204, 131],
+        scores=[3.5, 4.5],
+        titles=["Back to the Future (1985)", "Breakfast at Tiffany's (1961)"],
+        model_name="movielens",
+        model_version=3,
+        choice_scores=[-1.0, -1.0 - math.log(4)],
+        user_basis=ranking_pb2.USER_BASIS_HISTORY,
+    )
+    return movies

@@ -18,7 +18,7 @@ Answer = Callable[[ranking_pb2.RankRequest], ranking_pb2.RankResponse]
 
 
 @dataclass
-class Refused(Exception):  # noqa: N818  # what the script wants
+class RefusedError(Exception):
     """Raised by a script: ends a unary call with this status, or becomes the `error` of one response of several."""
 
     code: grpc.StatusCode
@@ -116,7 +116,7 @@ class _Ranking(ranking_pb2_grpc.RankingServiceServicer):
         self._script.asked(request, context)
         try:
             return self._script.answer(request)
-        except Refused as refused:
+        except RefusedError as refused:
             refused.abort(context)
 
     def BatchRank(
@@ -133,13 +133,13 @@ class _Ranking(ranking_pb2_grpc.RankingServiceServicer):
         for request in request_iterator:
             self._script.requests.append(request)
             if request.user_id < 0:  # the script's way to end a whole stream
-                Refused(grpc.StatusCode.UNAVAILABLE, "shutting down").abort(context)
+                RefusedError(grpc.StatusCode.UNAVAILABLE, "shutting down").abort(context)
             yield self._one_of_several(request)
 
     def _one_of_several(self, request: ranking_pb2.RankRequest) -> ranking_pb2.RankResponse:
         try:
             return self._script.answer(request)
-        except Refused as refused:
+        except RefusedError as refused:
             return refused.as_response()
 
 
@@ -158,5 +158,5 @@ class _Models(models_pb2_grpc.ModelServiceServicer):
     ) -> models_pb2.GetModelResponse:
         self._script.asked(request, context)
         if not self._script.models:
-            Refused(grpc.StatusCode.NOT_FOUND, "no models").abort(context)
+            RefusedError(grpc.StatusCode.NOT_FOUND, "no models").abort(context)
         return models_pb2.GetModelResponse(model=self._script.models[0])

@@ -9,7 +9,7 @@ import pytest
 
 from client.any_client import AnyClient
 from client.conftest import Connect
-from client.scripted_server import Refused, ScriptedServer, echo
+from client.scripted_server import RefusedError, ScriptedServer, echo
 from client.test_client_messages import full_model
 from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_client import (
@@ -122,7 +122,7 @@ async def test_a_refused_query_of_a_batch_does_not_touch_its_neighbours(
 ) -> None:
     def refuse_user_2(request: ranking_pb2.RankRequest) -> ranking_pb2.RankResponse:
         if request.user_id == 2:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "too many candidates")
+            raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, "too many candidates")
         return echo(request)
 
     server.answer = refuse_user_2
@@ -211,7 +211,7 @@ async def test_a_message_over_the_limit_is_not_an_overload(connect: Connect, ser
         await client.rank(7, range(2000))
     with pytest.raises(MessageTooLarge):
         await client.rank(7, range(300), titles=True)
-    server.answer = lambda _: _raise(Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full"))
+    server.answer = lambda _: _raise(RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full"))
     with pytest.raises(Overloaded):
         await client.rank(7, [204])
 

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from client.conftest import Connect
-from client.scripted_server import Refused, ScriptedServer, echo
+from client.scripted_server import RefusedError, ScriptedServer, echo
 from rankserve.v1 import ranking_pb2
 from rankserve_client import InvalidRequest, RankQuery, RankServeError, RetryPolicy, Unavailable
 
@@ -25,7 +25,7 @@ def fail_first(count: int, code: grpc.StatusCode, server: ScriptedServer) -> Non
         with lock:
             remaining -= 1
             if remaining >= 0:
-                raise Refused(code)
+                raise RefusedError(code)
         return echo(request)
 
     server.answer = answer

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import rankserve_client
 from client.any_client import AnyClient
 from client.pipe import through_a_pipe
-from client.scripted_server import Refused, ScriptedServer
+from client.scripted_server import RefusedError, ScriptedServer
 from rankserve.v1 import ranking_pb2
 from rankserve_client import (
     Cancelled,
@@ -49,7 +49,7 @@ CLASSES = {
 
 def refuse(server: ScriptedServer, *arguments: Any) -> None:
     def answer(_: ranking_pb2.RankRequest) -> ranking_pb2.RankResponse:
-        raise Refused(*arguments)
+        raise RefusedError(*arguments)
 
     server.answer = answer
 

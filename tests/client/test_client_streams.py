@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from client.any_client import AnyClient
 from client.conftest import Connect
-from client.scripted_server import Refused, ScriptedServer, echo
+from client.scripted_server import RefusedError, ScriptedServer, echo
 from rankserve.v1 import ranking_pb2
 from rankserve_client import (
     AsyncRankingClient,
@@ -69,7 +69,7 @@ async def test_no_queries_no_answers(client: AnyClient) -> None:
 async def test_a_refused_query_leaves_the_stream_going(client: AnyClient, server: ScriptedServer) -> None:
     def refuse_odd(request: ranking_pb2.RankRequest) -> ranking_pb2.RankResponse:
         if request.user_id % 2:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"no user {request.user_id}")
+            raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"no user {request.user_id}")
         return echo(request)
 
     server.answer = refuse_odd

@@ -1,5 +1,6 @@
 """What a process holds on to."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,3 +27,11 @@ class Figures:
         status = dict(line.split(":", 1) for line in (process / "status").read_text(encoding="utf-8").splitlines())
         files = len(list((process / "fd").iterdir()))
         return cls(int(status["VmRSS"].split()[0]), files, int(status["Threads"]))
+
+
+def processor_seconds(pid: int) -> float:
+    """The processor time that a process has used so far."""
+    # The name of the program, in brackets, may hold anything; what follows is numbers.
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    user, system = int(fields[11]), int(fields[12])
+    return (user + system) / os.sysconf("SC_CLK_TCK")

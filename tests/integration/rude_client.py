@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _METHODS = ("Rank", "BatchRank", "RankStream")
 _UNKNOWN, _INTERNAL = 2, 13
-# grpc.aio lets a call without a whole message wait for its deadline.
+# A call without a whole message waits for its deadline.
 _SHORT_TIMEOUT = "200m"
 _LONG_TIMEOUT = "60S"
 _CLOSE_WITH_RESET = struct.pack("ii", 1, 0)

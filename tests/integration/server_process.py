@@ -52,8 +52,8 @@ class ServerProcess:
 
     @property
     def errors(self) -> str:
-        """What it has written to stderr."""
-        return self._errors.read_text(encoding="utf-8")
+        """What it has written to stderr; gRPC logs there what hostile clients have sent, whatever bytes that is."""
+        return self._errors.read_text(encoding="utf-8", errors="replace")
 
     @property
     def pid(self) -> int:

@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from rankserve_server import cli
 from rankserve_server.config import ServerConfig, decode_config, encode_config
-from rankserve_server.limits import Limits
+from rankserve_server.limits import ConnectionLimits, Limits
+from rankserve_server.security.security_config import SecurityConfig
 
 LIMITS = {field.name: number for number, field in enumerate(fields(Limits), start=2_000)}
+CONNECTIONS: dict[str, Any] = {field.name: number for number, field in enumerate(fields(ConnectionLimits), start=2_000)}
 
 
 def config_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ServerConfig:
@@ -34,14 +36,32 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "port": 1,
         "default_model": "a",
         "max_table_mib": 0,
+        "grace_seconds": 1.5,
         "drain_seconds": 2.5,
         "transport": "aio",
         "workers": 3,
     }
-    assert values.keys() == {field.name for field in fields(ServerConfig)} - {"limits", "reuse_port"}
-    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in (values | LIMITS).items()]
-    config = config_of(monkeypatch, *arguments)
-    assert config == ServerConfig(**values, limits=Limits(**LIMITS))
+    security: dict[str, Any] = {
+        "tls_cert": Path("a.crt"),
+        "tls_key": Path("a.key"),
+        "tls_client_ca": Path("ca.crt"),
+        "tokens_file": Path("tokens.toml"),
+        "admin_address": "unix:/run/admin",
+        "reflection": "off",
+    }
+    trusted = (Path("one.pem"), Path("two.pem"))
+    apart = {"limits", "connections", "reuse_port", "security"}
+    assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
+    assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
+    flags = values | LIMITS | CONNECTIONS | security
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+    config = config_of(monkeypatch, *arguments, *(f"--trusted-key={path}" for path in trusted))
+    assert config == ServerConfig(
+        **values,
+        limits=Limits(**LIMITS),
+        connections=ConnectionLimits(**CONNECTIONS),
+        security=SecurityConfig(**security, trusted_keys=trusted),
+    )
     assert config.address == "[::1]:1"
     assert decode_config(encode_config(config)) == config
 
@@ -54,4 +74,4 @@ def test_a_reason_not_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_help_names_every_limit() -> None:
     result = CliRunner().invoke(cli.serve, ["--help"])
-    assert all(f"--{name.replace('_', '-')}" in result.output for name in LIMITS)
+    assert all(f"--{name.replace('_', '-')}" in result.output for name in LIMITS | CONNECTIONS)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rankserve_server.drain_rate import work_of
 from rankserve_server.engine.engine import Engine
 from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError
 from rankserve_server.job_queue import JobQueue
@@ -16,14 +17,15 @@ from rankserve_server.score_job import ScoreJob
 from server.fake_engine import FakeEngine, fake_score
 
 SLICE = Engine.slice_rows
+SLOW_SECONDS = 0.005
 
 
 class Scoring:
     """A queue, its engine, and the jobs that are done, in order."""
 
-    def __init__(self, max_queued_candidates: int = 100_000) -> None:
+    def __init__(self, max_queued_candidates: int = 100_000, max_queue_ms: int = 0) -> None:
         self.engine = FakeEngine()
-        self.queue = JobQueue(max_queued_candidates)
+        self.queue = JobQueue(max_queued_candidates, max_queue_ms)
         self.done: list[ScoreJob] = []
 
     def job(self, user: int, count: int = 1, deadline: float = float("inf")) -> ScoreJob:
@@ -167,17 +169,68 @@ class TestBound:
             with pytest.raises(OverloadedError) as caught:
                 scoring.queue.add(scoring.job(2, count=100_000))
             waits.append(caught.value.retry_after)
-        assert waits[1] == pytest.approx(9 * waits[0])
+        assert waits[1] / waits[0] == pytest.approx(work_of(90_000, 2) / work_of(10_000, 1))
 
     def test_the_time_to_come_back_follows_the_measured_speed(self, scoring: Scoring) -> None:
-        scoring.engine.pause = 0.001  # so that it scores at most 1,000 candidates a second
-        for _ in range(100):
-            scoring.queue.add(scoring.job(1))
-            scoring.compute()
+        slow(scoring)
         scoring.queue.add(scoring.job(1, count=1_000))
         with pytest.raises(OverloadedError) as caught:
             scoring.queue.add(scoring.job(2, count=100_000))
-        assert 0.5 < caught.value.retry_after < 100
+        least = SLOW_SECONDS * work_of(1_000, 1) / work_of(1, 1)
+        assert least / 2 < caught.value.retry_after < 100
+
+    def test_what_would_wait_too_long_is_refused(self) -> None:
+        scoring = Scoring(max_queue_ms=10)
+        slow(scoring)
+        scoring.queue.add(scoring.job(1, count=1_000))  # nobody is before it
+        with pytest.raises(OverloadedError, match=r"^the wait is \d+ ms and 10 ms are accepted; try again later$"):
+            scoring.queue.add(scoring.job(2))
+        scoring.compute()
+        scoring.queue.add(scoring.job(2))
+
+    def test_what_cannot_be_ready_by_its_deadline_is_refused(self, scoring: Scoring) -> None:
+        slow(scoring)
+        scoring.queue.add(scoring.job(1, count=1_000))
+        with pytest.raises(
+            OverloadedError, match=r"^the wait is \d+ ms and the deadline is in \d+ ms; try again later$"
+        ):
+            scoring.queue.add(scoring.job(2, deadline=time.monotonic() + SLOW_SECONDS))
+        scoring.queue.add(scoring.job(3, deadline=time.monotonic() + 60))
+
+    def test_nothing_needs_to_be_known_of_a_request_to_refuse_it(self) -> None:
+        scoring = Scoring(max_queued_candidates=100)
+        assert scoring.queue.refusal(time.monotonic() + 60) is None
+        assert isinstance(scoring.queue.refusal(time.monotonic()), ExpiredError)
+        scoring.queue.add(scoring.job(1, count=99))
+        assert scoring.queue.refusal(time.monotonic() + 60) is None
+        scoring.compute()
+        scoring.queue.add(scoring.job(1, count=100))
+        assert isinstance(scoring.queue.refusal(time.monotonic() + 60), OverloadedError)
+
+    def test_others_that_are_about_to_come_count(self) -> None:
+        scoring = Scoring(max_queue_ms=1_000)
+        slow(scoring)
+        deadline = time.monotonic() + 60
+        assert scoring.queue.refusal(deadline, coming=1) is None
+        assert isinstance(scoring.queue.refusal(deadline, coming=1_000), OverloadedError)
+
+    def test_one_batch_that_was_held_up_changes_little(self) -> None:
+        scoring = Scoring(max_queue_ms=200)
+        for pause in (0.0, 0.5):
+            scoring.engine.pause = pause
+            scoring.queue.add(scoring.job(1))
+            scoring.compute()
+        scoring.queue.add(scoring.job(1))
+        scoring.queue.add(scoring.job(2))
+
+
+def slow(scoring: Scoring) -> None:
+    """Makes the queue know that each request takes SLOW_SECONDS or more."""
+    scoring.engine.pause = SLOW_SECONDS
+    for _ in range(100):
+        scoring.queue.add(scoring.job(1))
+        scoring.compute()
+    scoring.engine.pause = 0.0
 
 
 class TestDropping:
@@ -268,6 +321,8 @@ def test_every_job_gets_its_own_answer_and_nothing_stays_behind(
     jobs = [job_of(scoring, number, kind, count) for number, (kind, count) in enumerate(wanted, start=1)]
     for number, job in enumerate(jobs):
         scoring.queue.add(job)
+        if wanted[number][0] == "expired":
+            job.deadline = 0.0
         if number in computed_between:
             scoring.compute_batch()
     scoring.compute()
@@ -282,7 +337,7 @@ def job_of(scoring: Scoring, number: int, kind: str, count: int) -> ScoreJob:
     if kind == "catalogue":
         return scoring.catalog_job(number)
     user = number + 1_000 if kind == "poisoned" else number
-    job = scoring.job(user, count, deadline=0.0 if kind == "expired" else float("inf"))
+    job = scoring.job(user, count)
     job.abandoned = kind == "abandoned"
     return job
 

@@ -18,7 +18,7 @@ BROKEN = "broken"
 
 @pytest.fixture(autouse=True)
 def _load_small_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_version(directory: Path, checkpoint: Callable[[], None], _: float) -> LoadedModel:
+    def load_version(directory: Path, checkpoint: Callable[[], None], *_: object) -> LoadedModel:
         checkpoint()
         if (directory / BROKEN).exists():
             raise ArtifactError(f"{directory} is broken")
@@ -94,7 +94,7 @@ class TestLoading:
         make(tmp_path, "a/1", "b/1")
         limits = []
 
-        def load_version(_: Path, __: Callable[[], None], max_table_mib: float) -> LoadedModel:
+        def load_version(_: Path, __: Callable[[], None], max_table_mib: float, *___: object) -> LoadedModel:
             limits.append(max_table_mib)
             return small_model()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rankserve_training.artifact import Catalog, IdIndex, Manifest, UserTable, publish
 from rankserve_training.artifact.manifest import (
@@ -25,6 +26,9 @@ from rankserve_training.artifact.manifest import (
 from rankserve_training.golden import golden_newcomers, golden_requests
 from rankserve_training.train import TrainedModel
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 _LIBRARIES = ("rankserve", "keras", "jax", "jaxlib", "numpy", "tensorflow", "tensorflow-datasets")
 
 
@@ -41,8 +45,10 @@ class PublishedVersion:
     manifest: Manifest
 
 
-def publish_model(trained: TrainedModel, models_dir: Path, name: str) -> PublishedVersion:
-    """Publishes a trained model as the next version of `name`.
+def publish_model(
+    trained: TrainedModel, models_dir: Path, name: str, sign_key: "Ed25519PrivateKey | None" = None
+) -> PublishedVersion:
+    """Publishes a trained model as the next version of `name`, signed where there is a key.
 
     Raises:
         ArtifactError: where the name is not usable.
@@ -62,7 +68,7 @@ def publish_model(trained: TrainedModel, models_dir: Path, name: str) -> Publish
         catalog.write(directory / CATALOG_FILE)
         users.write(directory / USERS_FILE)
 
-    directory = publish(models_dir, name, write_files, _manifest(trained, name))
+    directory = publish(models_dir, name, write_files, _manifest(trained, name), sign_key)
     return PublishedVersion(directory, read_manifest(directory / MANIFEST_FILE))
 
 

@@ -1,7 +1,7 @@
 """Training: from a data set to a model that predicts ratings on its scale."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +138,8 @@ def _train_two_tower(
             "ratings": dataset.ratings.fingerprint(),
             "held out": data.test_fingerprint,
             "preset": settings.preset,
+            # A later release may have another recipe under the same name.
+            "recipe": asdict(recipe),
             "epochs": settings.epochs,
             "seed": settings.seed,
         }

@@ -8,7 +8,7 @@ import click
 
 from rankserve_client.bench.plan import Plan
 from rankserve_client.bench.workload import CandidateMix, IdRange, parse_candidates, parse_ids
-from rankserve_client.cli.connection import connect, server_options
+from rankserve_client.cli.connection import connect, security_of_options, server_options
 from rankserve_client.model_info import ModelInfo
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ def _plan(options: dict[str, Any], model: ModelInfo) -> Plan:
     if "requests" not in given:
         given.setdefault("duration", _DEFAULT_DURATION)
     given.setdefault("connections", given["processes"])
+    given["security"] = security_of_options()
     for name, count in (("users", model.user_count), ("items", model.item_count)):
         if name not in given:
             given[name] = _ids_of(f"--{name}", model, count)

@@ -18,6 +18,7 @@ from typing import Any, Self
 import grpc
 
 from rankserve_client.bench.workload import Request
+from rankserve_client.security import NO_SECURITY, Security
 from rankserve_client.settings import DEFAULT_MAX_MESSAGE_BYTES, client_settings
 
 _RANK = "/rankserve.v1.RankingService/Rank"
@@ -32,10 +33,19 @@ class Connections:
         count: How many channels.
         timeout: Seconds that a call may take.
         often_idle: Whether there are times without a call under way, which are then made cheaper.
+        security: What lets them in.
     """
 
-    def __init__(self, servers: Sequence[str], count: int, timeout: float, *, often_idle: bool = False) -> None:
-        settings = client_settings(
+    def __init__(
+        self,
+        servers: Sequence[str],
+        count: int,
+        timeout: float,
+        *,
+        often_idle: bool = False,
+        security: Security = NO_SECURITY,
+    ) -> None:
+        self._settings = settings = client_settings(
             servers,
             None,
             timeout=timeout,
@@ -45,12 +55,13 @@ class Connections:
             authority=None,
             metadata=(),
             max_message_bytes=DEFAULT_MAX_MESSAGE_BYTES,
+            **security.arguments(),
         )
         self._timeout = timeout
         self._often_idle = often_idle
         self._closing: SimpleQueue[None] = SimpleQueue()
         self._idle_streams: list[object] = []
-        self._channels = [grpc.insecure_channel(settings.uri, settings.options) for _ in range(count)]
+        self._channels = [settings.open_channel() for _ in range(count)]
         self._methods: list[Any] = [channel.unary_unary(_RANK) for channel in self._channels]
 
     def __len__(self) -> int:
@@ -70,7 +81,7 @@ class Connections:
         """Connects all of them, with a call each; one that fails is for the run to count."""
         for method in self._methods:
             try:
-                method(request.payload, timeout=self._timeout, wait_for_ready=True)
+                method(request.payload, timeout=self._timeout, metadata=self._settings.metadata, wait_for_ready=True)
             except grpc.RpcError:
                 continue
         if self._often_idle:
@@ -79,7 +90,8 @@ class Connections:
 
     def call(self, number: int, request: Request) -> Any:
         """Starts a call on a connection, by its number modulo their count; the `grpc.Future` of its bytes."""
-        return self._methods[number % len(self._methods)].future(request.payload, timeout=self._timeout)
+        method = self._methods[number % len(self._methods)]
+        return method.future(request.payload, timeout=self._timeout, metadata=self._settings.metadata)
 
     def _hold_thread(self, channel: grpc.Channel) -> None:
         """Keeps the thread that takes the channel's answers, with a stream that has nothing to say until the end.
@@ -87,4 +99,5 @@ class Connections:
         Without any call under way gRPC ends the thread, and the next call starts another one and waits for it.
         """
         nothing: Iterator[Any] = iter(self._closing.get, None)
-        self._idle_streams.append(channel.stream_stream(_RANK_STREAM)(nothing))  # it ends when nobody holds it
+        stream: object = channel.stream_stream(_RANK_STREAM)(nothing, metadata=self._settings.metadata)
+        self._idle_streams.append(stream)  # it ends when nobody holds it

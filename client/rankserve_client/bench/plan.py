@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from rankserve_client.bench.workload import CandidateMix, IdRange
+from rankserve_client.security import NO_SECURITY, Security
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Plan:
     version: int | None = None
     timeout: float = 10.0
     seed: int = 42
+    security: Security = NO_SECURITY
     process: int = 0
     """Which of the processes this share is for, from 0."""
 

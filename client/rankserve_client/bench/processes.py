@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
@@ -51,18 +51,20 @@ def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Counts
 
 @contextmanager
 def _started(plans: Iterable[Plan]) -> Iterator[list[_Worker]]:
-    workers: list[_Worker] = []
+    with ExitStack() as ending:  # those that have started are ended where another cannot start
+        yield [ending.enter_context(_running(plan)) for plan in plans]
+
+
+@contextmanager
+def _running(plan: Plan) -> Iterator[_Worker]:
+    worker = _start(plan)
     try:
-        for plan in plans:
-            workers.append(_start(plan))  # noqa: PERF401  # those that have started must be ended if another cannot
-        yield workers
+        yield worker
     finally:
-        for worker in workers:
-            worker.process.terminate()
-        for worker in workers:
-            worker.process.join()
-            worker.process.close()
-            worker.pipe.close()
+        worker.process.terminate()
+        worker.process.join()
+        worker.process.close()
+        worker.pipe.close()
 
 
 def _start(plan: Plan) -> _Worker:

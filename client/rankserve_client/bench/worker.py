@@ -27,7 +27,9 @@ def run_worker(plan: Plan, parent: Connection, progress: "MutableSequence[int]")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the parent ends us
     try:
         often_idle = plan.rate is not None
-        with Connections(plan.servers, plan.connections, plan.timeout, often_idle=often_idle) as connections:
+        with Connections(
+            plan.servers, plan.connections, plan.timeout, often_idle=often_idle, security=plan.security
+        ) as connections:
             _work(plan, connections, parent, progress)
     except (BrokenPipeError, EOFError):
         return  # the parent has gone

@@ -8,6 +8,7 @@ SUMMARIES = {
     "train": "Train a model on ratings and publish it.",
     "evaluate": "Measure a published model on ratings.",
     "serve": "Serve published models over gRPC.",
+    "token": "Make a token for a caller.",
     "rank": "Rank items for a user.",
     "models": "List the models of a server.",
     "bench": "Put load on a server and measure it.",

@@ -1,28 +1,29 @@
-"""How the commands that talk to a server find it: their common options and the client."""
+"""How the commands that talk to a server find it and are let in: their common options and the client."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from rankserve_client.client import RankingClient
+from rankserve_client.security import Security
+from rankserve_client.tls import Tls
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path)
+# Where the options of security are kept, which no command has to hand through.
+_META = "rankserve_client.security"
 
 
-def server_options(command: _Command) -> _Command:
-    """Adds `--server` and `--timeout`."""
-    command = click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Longest time to wait for the answer.",
-    )(command)
-    return click.option(
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    context.meta.setdefault(_META, {})[parameter.name] = value
+
+
+_OPTIONS = (
+    click.option(
         "--server",
         "servers",
         multiple=True,
@@ -32,12 +33,96 @@ def server_options(command: _Command) -> _Command:
         envvar="RANKSERVE_SERVER",
         metavar="HOST:PORT",
         help="Where the server is. Several: repeat the option, or separate by spaces in the variable.",
-    )(command)
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Longest time to wait for the answer.",
+    ),
+    click.option(
+        "--tls",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep,
+        help="Use TLS, with the authorities that this machine trusts. The other --tls options imply it.",
+    ),
+    click.option(
+        "--tls-ca",
+        type=_FILE,
+        expose_value=False,
+        callback=_keep,
+        metavar="FILE",
+        help="Who signs the server's certificate (PEM).",
+    ),
+    click.option(
+        "--tls-cert",
+        type=_FILE,
+        expose_value=False,
+        callback=_keep,
+        metavar="FILE",
+        help="A certificate of your own (PEM), for servers that ask for one.",
+    ),
+    click.option(
+        "--tls-key", type=_FILE, expose_value=False, callback=_keep, metavar="FILE", help="The certificate's key (PEM)."
+    ),
+    click.option(
+        "--tls-server-name",
+        expose_value=False,
+        callback=_keep,
+        metavar="NAME",
+        help="The name in the server's certificate, where it is not the host of --server.",
+    ),
+    click.option(
+        "--token-file",
+        type=_FILE,
+        expose_value=False,
+        callback=_keep,
+        show_envvar=True,
+        envvar="RANKSERVE_TOKEN_FILE",
+        metavar="FILE",
+        help="Holds the token that the server asks for.",
+    ),
+    click.option(
+        "--insecure-token",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep,
+        help="Send the token without TLS to another machine, where everybody on the way can read it.",
+    ),
+)
+
+
+def server_options(command: _Command) -> _Command:
+    """Adds `--server` and `--timeout`, which the command gets, and the options of security, which `connect` uses."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 def connect(servers: tuple[str, ...], timeout: float) -> RankingClient:
-    """A client for the options; a wrong address is a usage error."""
+    """A client for the options of the running command; a wrong address is a usage error."""
+    security = security_of_options()
     try:
-        return RankingClient(servers, timeout=timeout)
+        return RankingClient(servers, timeout=timeout, **security.arguments())
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--server") from error
+        raise click.BadParameter(_in_options(str(error)), param_hint="--server") from error
+
+
+def security_of_options() -> Security:
+    """What the options of the running command say."""
+    given = click.get_current_context().meta.get(_META, {})
+    names = {"ca_file": "tls_ca", "cert_file": "tls_cert", "key_file": "tls_key", "server_name": "tls_server_name"}
+    arguments = {argument: given[option] for argument, option in names.items() if given.get(option) is not None}
+    try:
+        tls = Tls(**arguments) if arguments else bool(given.get("tls"))
+    except ValueError as error:
+        raise click.UsageError("--tls-cert and --tls-key belong together.") from error
+    return Security(tls, given.get("token_file"), bool(given.get("insecure_token")))
+
+
+def _in_options(message: str) -> str:
+    """What the client says of its arguments, in the words of the command line."""
+    return message.replace("set `insecure_token` to True", "give --insecure-token").replace("`tls`", "--tls")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from rankserve.v1 import ranking_pb2
-from rankserve_server.errors import NotReadyError
+from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
 from rankserve_server.service.calls import Calls, Context, deadline_of, fail
 from rankserve_server.service.conversion import parsed, refusal_of
 from rankserve_server.service.planning import Planner
@@ -15,7 +15,9 @@ from rankserve_server.service.stream_window import StreamWindow
 class AsyncRankingService:
     """Converts requests to score jobs, waits for the scores, converts them back.
 
-    Its methods take and give encoded messages: grpc.aio itself ends a call with UNKNOWN where it cannot parse one.
+    Its methods take and give encoded messages: grpc.aio itself ends a call with UNKNOWN where it cannot parse one. All
+    of them read for themselves: a unary call that ends without a message never reaches a handler that is given one, and
+    grpc.aio lets it wait for its deadline.
     """
 
     def __init__(self, planner: Planner, waiter: ScoreWaiter, calls: Calls, max_stream_requests: int) -> None:
@@ -24,12 +26,14 @@ class AsyncRankingService:
         self._calls = calls
         self._max_stream_requests = max_stream_requests
 
-    async def rank(self, request: bytes, context: Context) -> bytes:
+    async def rank(self, _requests: AsyncIterator[bytes], context: Context) -> bytes:
         """Ranks the candidates of one request."""
+        request = await context.read()
         return await self._calls.answer(context, self._rank(request, deadline_of(context)))
 
-    async def batch_rank(self, request: bytes, context: Context) -> bytes:
+    async def batch_rank(self, _requests: AsyncIterator[bytes], context: Context) -> bytes:
         """Ranks several requests; a refused one does not touch its neighbours."""
+        request = await context.read()
         return await self._calls.answer(context, self._rank_batch(request, deadline_of(context)))
 
     async def rank_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
@@ -53,16 +57,20 @@ class AsyncRankingService:
             reader.cancel()
             window.cancel()
 
-    async def _rank(self, request: bytes, deadline: float) -> bytes:
+    async def _rank(self, request: object, deadline: float) -> bytes:
+        message = _message(request)
         self._calls.check_open()
-        planned = self._planner.plan(parsed(ranking_pb2.RankRequest, request), deadline)
+        self._check_room(deadline)
+        planned = self._planner.plan(parsed(ranking_pb2.RankRequest, message), deadline)
         await self._waiter.score(planned.jobs)
         return planned.encoded_response()
 
-    async def _rank_batch(self, request: bytes, deadline: float) -> bytes:
+    async def _rank_batch(self, request: object, deadline: float) -> bytes:
+        message = _message(request)
         self._calls.check_open()
         self._planner.check_ready()
-        planned = self._planner.plan_batch(parsed(ranking_pb2.BatchRankRequest, request), deadline)
+        self._check_room(deadline)
+        planned = self._planner.plan_batch(parsed(ranking_pb2.BatchRankRequest, message), deadline)
         await self._waiter.score(planned.jobs)
         return planned.encoded_response()
 
@@ -78,8 +86,22 @@ class AsyncRankingService:
     async def _stream_answer(self, request: bytes, deadline: float) -> bytes:
         with self._calls.in_flight():
             try:
+                self._check_room(deadline)
                 planned = self._planner.plan(parsed(ranking_pb2.RankRequest, request), deadline)
                 await self._waiter.score(planned.jobs)
                 return planned.encoded_response()
             except Exception as error:  # the stream goes on
                 return refusal_of(error).SerializeToString()
+
+    def _check_room(self, deadline: float) -> None:
+        """Refuses what has to be refused in any case before it is read."""
+        refusal = self._waiter.refusal(deadline)
+        if refusal is not None:
+            raise refusal
+
+
+def _message(read: object) -> bytes:
+    """What was read, where it is a message."""
+    if isinstance(read, bytes):
+        return read
+    raise InvalidRequestError(Violation("", "the call ended without a request"))

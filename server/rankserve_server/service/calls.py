@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import grpc
 
 from rankserve_server.errors import NotReadyError
-from rankserve_server.service.status import STATUS_DETAILS_KEY, code_of, status_of
+from rankserve_server.service.status import call_status_of
 
 _Answer = TypeVar("_Answer")
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
@@ -82,8 +82,7 @@ class Calls:
 
 async def fail(context: Context, error: Exception) -> NoReturn:
     """Ends a call with the status of an error and its `google.rpc` details."""
-    status = status_of(error)
-    await context.abort(code_of(error), status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
+    await context.abort(*call_status_of(error))
     raise AssertionError("abort returned")  # it never does; this tells the type checker
 
 

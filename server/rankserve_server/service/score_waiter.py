@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from rankserve_server.errors import RequestError
+from rankserve_server.limits import Limits
 from rankserve_server.scheduler import Scheduler
 from rankserve_server.score_job import ScoreJob
 
@@ -10,10 +12,14 @@ from rankserve_server.score_job import ScoreJob
 class ScoreWaiter:
     """Submits jobs and waits for them without blocking the loop."""
 
-    def __init__(self, max_queued_candidates: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         """Belongs to the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._scheduler = Scheduler(max_queued_candidates)
+        self._scheduler = Scheduler(limits.max_queued_candidates, limits.max_queue_ms)
+
+    def refusal(self, deadline: float) -> RequestError | None:
+        """See `JobQueue.refusal`."""
+        return self._scheduler.refusal(deadline)
 
     async def score(self, jobs: Sequence[ScoreJob]) -> None:
         """Waits until every job is done; each then has its scores or its error.

@@ -1,6 +1,8 @@
 """From the server's errors to gRPC statuses with `google.rpc` details: the one place for this mapping."""
 
 import logging
+from functools import lru_cache
+from typing import NamedTuple
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -13,8 +15,11 @@ from rankserve_server.errors import (
     InvalidRequestError,
     NotReadyError,
     OverloadedError,
+    PermissionDeniedError,
     RequestError,
+    UnauthenticatedError,
     UnknownModelError,
+    UnknownServiceError,
     UnsupportedError,
 )
 
@@ -22,12 +27,37 @@ _log = logging.getLogger(__name__)
 _CODES: dict[type[RequestError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     UnknownModelError: grpc.StatusCode.NOT_FOUND,
+    UnknownServiceError: grpc.StatusCode.NOT_FOUND,
     UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExpiredError: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReadyError: grpc.StatusCode.UNAVAILABLE,
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
 }
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
+# In bytes. A status travels as headers, of which clients take 8 KiB and else report something else: RESOURCE_EXHAUSTED.
+# The message is there twice, once with three bytes for each that is not ASCII, and details with four for each three;
+# there are at most some thirty of them, few of which quote anything.
+_LONGEST_MESSAGE = 900
+_LONGEST_TEXT = 300
+# Of gRFC A6: when a client that retries should do so; it then leaves its own backoff aside.
+_EXACT_MS = 100
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
+
+
+class CallStatus(NamedTuple):
+    """The end of a call.
+
+    Attributes:
+        code: of the status.
+        message: for people.
+        trailers: metadata: the whole status with its details, and when to try again.
+    """
+
+    code: grpc.StatusCode
+    message: str
+    trailers: tuple[tuple[str, str | bytes], ...]
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
@@ -42,7 +72,7 @@ def status_of(error: Exception) -> status_pb2.Status:
     other is freed by the collector only, and every request waits for it.
     """
     if isinstance(error, RequestError):
-        message = str(error)
+        message = _short(str(error), _LONGEST_MESSAGE)
     else:
         _log.error("A request failed.", exc_info=error)
         message = "internal error; the server's log says more"
@@ -55,22 +85,55 @@ def status_of(error: Exception) -> status_pb2.Status:
     return status
 
 
+def call_status_of(error: Exception) -> CallStatus:
+    """How a call ends that fails with an error."""
+    if isinstance(error, OverloadedError):
+        error.__traceback__ = None
+        return _refused(str(error), _retry_ms(error))
+    status = status_of(error)
+    return CallStatus(code_of(error), status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
+
+
+# Those that come too much have to cost little, and many of them are told the same.
+@lru_cache(maxsize=1_024)
+def _refused(message: str, retry_ms: int) -> CallStatus:
+    status = status_of(OverloadedError(message, retry_ms / 1e3))
+    details = (STATUS_DETAILS_KEY, status.SerializeToString())
+    return CallStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, message, (details, (_PUSHBACK_KEY, str(retry_ms))))
+
+
+def _retry_ms(error: OverloadedError) -> int:
+    """Rounded, so that there are few."""
+    milliseconds = max(1, round(error.retry_after * 1_000))
+    return milliseconds if milliseconds < _EXACT_MS else round(milliseconds, -1)
+
+
 def _details(error: Exception) -> list[Message]:
     match error:
         case InvalidRequestError():
             violations = [
-                error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                error_details_pb2.BadRequest.FieldViolation(
+                    field=violation.field, description=_short(violation.description, _LONGEST_TEXT)
+                )
                 for violation in error.violations
             ]
             return [error_details_pb2.BadRequest(field_violations=violations)]
         case UnknownModelError():
             return [
                 error_details_pb2.ResourceInfo(
-                    resource_type=error.resource_type, resource_name=error.resource_name, description=str(error)
+                    resource_type=error.resource_type,
+                    resource_name=_short(error.resource_name, _LONGEST_TEXT),
+                    description=_short(str(error), _LONGEST_TEXT),
                 )
             ]
         case OverloadedError():
             delay = Duration()
-            delay.FromMilliseconds(max(1, round(error.retry_after * 1_000)))
+            delay.FromMilliseconds(_retry_ms(error))
             return [error_details_pb2.RetryInfo(retry_delay=delay)]
     return []
+
+
+def _short(text: str, longest: int) -> str:
+    """The text, cut off where it has more bytes: what a client has sent is quoted in it, and can be of any length."""
+    encoded = text.encode()
+    return text if len(encoded) <= longest else encoded[:longest].decode(errors="ignore") + "…"

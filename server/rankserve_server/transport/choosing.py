@@ -3,6 +3,7 @@
 import logging
 
 from rankserve_server.config import ServerConfig
+from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
@@ -13,12 +14,12 @@ from rankserve_server.transport.interface import Transport
 _log = logging.getLogger(__name__)
 
 
-def open_transport(config: ServerConfig, planner: Planner, models: ModelService) -> Transport:
+def open_transport(config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> Transport:
     """The transport that is asked for; the asyncio one where the direct lane cannot be used."""
     if config.transport == "aio":
-        return AioTransport(config, planner, models)
+        return AioTransport(config, planner, models, access)
     reason = grpc_core.unsupported_reason()
     if reason is not None:
         _log.warning("Transport aio instead of direct: %s.", reason)
-        return AioTransport(config, planner, models)
-    return DirectTransport(config, planner, models)
+        return AioTransport(config, planner, models, access)
+    return DirectTransport(config, planner, models, access)

@@ -4,49 +4,57 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.security.access import Access
+from rankserve_server.security.interceptors import GateInterceptor
+from rankserve_server.service.health import Health
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
-from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, channel_options, enable_reflection
+from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options
 
-# Threads for all services but ranking, started as they are needed. Their calls are short, but Watch of the health
-# service and an open stream of reflection hold one each.
-_POOL_THREADS = 256
+# Threads for ModelService, started as they are needed. Its calls are short, but hold one each until their message is
+# there.
+_POOL_THREADS = 64
 
 
 class DirectTransport:
     """See `Transport`."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService) -> None:
-        # Its other way, without a thread for each Watch, can lock itself up (seen with 40 of them in grpcio 1.85).
-        self._health = health.HealthServicer(experimental_non_blocking=False)
-        self._server = grpc.server(ThreadPoolExecutor(_POOL_THREADS), options=channel_options(config))
-        self._lane = Lane(self._server, planner, config.limits)
+    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
+        self._credentials = access.credentials
+        self._health = Health(HEALTH_NAMES)
+        self._server = grpc.server(
+            ThreadPoolExecutor(_POOL_THREADS),
+            interceptors=[GateInterceptor(access.gate)] if access.gate else [],
+            options=channel_options(config),
+        )
+        self._lane = Lane(self._server, planner, config.limits, self._health, access.gate, access.reflection)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        enable_reflection(self._server)
 
     @property
     def in_flight(self) -> int:
         return self._lane.in_flight
 
+    @property
+    def turns(self) -> int:
+        return self._lane.rounds
+
     def listen(self, address: str) -> int:
-        return self._server.add_insecure_port(address)
+        return add_port(self._server, address, self._credentials)
 
     async def start(self) -> None:
-        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self._server.start()
         self._lane.start()
 
     async def set_serving(self) -> None:
-        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._health.set(health_pb2.HealthCheckResponse.SERVING)
 
     async def set_not_serving(self) -> None:
-        self._health.enter_graceful_shutdown()
+        self._health.set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def drain(self, seconds: float) -> None:
         await asyncio.to_thread(self._lane.drain, seconds)
@@ -56,7 +64,3 @@ class DirectTransport:
         stopped = self._server.stop(None if at_once else LAST_BYTES_SECONDS)
         await asyncio.to_thread(stopped.wait)
         await asyncio.to_thread(self._lane.close)
-
-    def _set_health(self, status: int) -> None:
-        for name in HEALTH_NAMES:
-            self._health.set(name, status)

@@ -10,6 +10,10 @@ class Transport(Protocol):
     def in_flight(self) -> int:
         """How many requests are being answered."""
 
+    @property
+    def turns(self) -> int:
+        """Goes up all the time while requests are being looked at; where it does not, the transport hangs."""
+
     def listen(self, address: str) -> int:
         """Takes HOST:PORT and returns the port.
 

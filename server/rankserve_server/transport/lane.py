@@ -18,62 +18,102 @@ from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
 from rankserve_server.score_batch import ScoreBatch
+from rankserve_server.security.gate import Gate
+from rankserve_server.service.health import Health
 from rankserve_server.service.plain_requests import decode_plain
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
 from rankserve_server.transport.lane_calls import BatchCall, LaneCall, RankCall, Request, StreamCall
+from rankserve_server.transport.lane_services import (
+    HealthCheckCall,
+    HealthListCall,
+    HealthWatchCall,
+    OpenCall,
+    ReflectionCall,
+)
+from rankserve_server.transport.services import HEALTH_SERVICE, RANKING_SERVICE, REFLECTION_SERVICE, reflection_answers
 
 _log = logging.getLogger(__name__)
 
-_SERVICE = "/rankserve.v1.RankingService"
-_CALL_TYPES: dict[str, type[LaneCall]] = {
-    f"{_SERVICE}/Rank": RankCall,
-    f"{_SERVICE}/BatchRank": BatchCall,
-    f"{_SERVICE}/RankStream": StreamCall,
+# The calls by method, and how many of them the core may hand over before it is asked again: of ranking enough that it
+# never waits for us.
+_CALL_TYPES: dict[str, tuple[type[LaneCall], int]] = {
+    f"/{RANKING_SERVICE}/Rank": (RankCall, 128),
+    f"/{RANKING_SERVICE}/BatchRank": (BatchCall, 128),
+    f"/{RANKING_SERVICE}/RankStream": (StreamCall, 128),
+    f"/{HEALTH_SERVICE}/Check": (HealthCheckCall, 16),
+    f"/{HEALTH_SERVICE}/List": (HealthListCall, 16),
+    f"/{HEALTH_SERVICE}/Watch": (HealthWatchCall, 16),
+    f"/{REFLECTION_SERVICE}/ServerReflectionInfo": (ReflectionCall, 16),
 }
-# How many calls of a method the core may hand over before it is asked again: enough that it never waits for us.
-_REQUESTED_CALLS = 128
 # Events taken before the next batch is computed, where they keep coming.
 _EVENTS_PER_ROUND = 512
+# The same where the next batch is full already: to refuse what has come too much must not keep the engine waiting.
+_EVENTS_WHEN_FULL = 128
 # How soon an idle lane notices that the server drains.
 _IDLE_SECONDS = 0.1
 
 
 class Lane:
-    """The RankingService of a public `grpc.Server`, on a thread of its own.
+    """The RankingService of a public `grpc.Server`, its health service and reflection, on a thread of its own.
 
     Attributes:
         planner: from messages to jobs.
         limits: bounds on requests.
+        health: what the health service says.
+        gate: which calls may go on; None where all may.
+        reflect: from a message of reflection to its answer.
+        accepted: unary calls that came in this round and were not refused.
         arrived: requests to be planned in this round.
         jobs: what waits for the engine.
         scored: requests to be answered in this round.
         in_flight: requests that are being answered.
         streams: the RankStream calls that are open.
+        open_calls: the other calls that stay open.
+        rounds: how many there were; they go on while nothing is asked, so that who stops counting hangs.
         draining: whether new requests are refused.
         stopping: whether no further calls are taken.
     """
 
-    def __init__(self, server: grpc.Server, planner: Planner, limits: Limits) -> None:
-        """Before the server starts."""
+    def __init__(
+        self,
+        server: grpc.Server,
+        planner: Planner,
+        limits: Limits,
+        health: Health,
+        gate: Gate | None = None,
+        reflection: bool = True,
+    ) -> None:
+        """Before the server starts; `reflection` is whether clients may ask what services there are."""
         self.planner = planner
         self.limits = limits
+        self.health = health
+        self.gate = gate
+        self.reflect = reflection_answers()
+        self.accepted = 0
         self.arrived: list[Request] = []
-        self.jobs = JobQueue(limits.max_queued_candidates)
+        self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms)
         self.scored: list[Request] = []
         self.in_flight = 0
         self.streams: set[StreamCall] = set()
+        self.open_calls: set[OpenCall] = set()
+        self.rounds = 0
+        self._health_changes = 0
         self.draining = False
         self.stopping = False
         self._closed = False
-        self._queue = grpc_core.CallQueue(server, tuple(_CALL_TYPES))
+        self._methods = [
+            method for method, (kind, _) in _CALL_TYPES.items() if reflection or kind is not ReflectionCall
+        ]
+        self._queue = grpc_core.CallQueue(server, self._methods)
         self._thread = threading.Thread(target=self._run, name="rankserve-lane", daemon=True)
 
     def start(self) -> None:
         """Takes calls; once the server has started."""
-        for method, call_type in _CALL_TYPES.items():
+        for method in self._methods:
+            call_type, requested = _CALL_TYPES[method]
             arrivals = _Arrivals(self, self._queue, method, call_type)
-            for _ in range(_REQUESTED_CALLS):
+            for _ in range(requested):
                 arrivals.ask()
         self._thread.start()
 
@@ -92,7 +132,7 @@ class Lane:
         return self.in_flight
 
     def stop_asking(self) -> None:
-        """Asks for no further calls; before the server is stopped."""
+        """Asks for no further calls and ends those that stay open; before the server is stopped."""
         self.stopping = True
 
     def close(self) -> None:
@@ -108,15 +148,16 @@ class Lane:
             NotReadyError: then.
         """
         if self.draining:
-            raise NotReadyError("the server is shutting down; another one can answer")
+            raise _shutting_down()
 
     def _run(self) -> None:
         computing = None
         while not self._closed:
-            self._queue.handle_events(0 if computing or self.jobs else _IDLE_SECONDS, _EVENTS_PER_ROUND)
-            if self.draining:
-                for stream in list(self.streams):
-                    stream.end_reading()
+            self.rounds += 1
+            self.accepted = 0
+            limit = _EVENTS_WHEN_FULL if self.jobs.batch_is_full else _EVENTS_PER_ROUND
+            self._queue.handle_events(0 if computing or self.jobs else _IDLE_SECONDS, limit)
+            self._look_after_open_calls()
             self._plan_arrived()
             # The next batch is computed while the answers of the last one go out.
             started = self.jobs.start_batch()
@@ -124,6 +165,18 @@ class Lane:
                 self._finish(computing)
             computing = started
             self._answer_scored()
+
+    def _look_after_open_calls(self) -> None:
+        if self.draining:
+            for stream in list(self.streams):
+                stream.end_reading()
+        if self.stopping:
+            for call in list(self.open_calls):
+                call.end(_shutting_down())
+        elif self._health_changes != self.health.changes:
+            self._health_changes = self.health.changes
+            for call in list(self.open_calls):
+                call.look()
 
     def _plan_arrived(self) -> None:
         arrived, self.arrived = self.arrived, []
@@ -146,6 +199,10 @@ class Lane:
                 _log.exception("Answering a request failed.")
 
 
+def _shutting_down() -> NotReadyError:
+    return NotReadyError("the server is shutting down; another one can answer")
+
+
 class _Arrivals:
     """Gets the new calls of one method."""
 
@@ -164,4 +221,9 @@ class _Arrivals:
         if event.success:
             if not self._lane.stopping:
                 self.ask()
-            self._call_type(self._lane, event).start()
+            call, gate = self._call_type(self._lane, event), self._lane.gate
+            refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
+            if refusal is None:
+                call.start()
+            else:
+                call.refuse(refusal)

@@ -12,7 +12,7 @@ from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed, refusal_of
 from rankserve_server.service.plain_requests import PlainRequest
 from rankserve_server.service.planning import PlannedBatch, PlannedRequest
-from rankserve_server.service.status import STATUS_DETAILS_KEY, status_of
+from rankserve_server.service.status import call_status_of
 from rankserve_server.transport import grpc_core
 
 if TYPE_CHECKING:
@@ -61,15 +61,18 @@ class LaneCall(ABC):
     def start(self) -> None:
         """Asks for the first message."""
 
+    def refuse(self, error: Exception) -> None:
+        """Ends the call before it starts."""
+        self._fail(error, started=False, tag=Notice(_nothing))
+
     def deadline(self) -> float:
         """The caller's deadline on the clock of `time.monotonic`; infinite where there is none."""
         deadline: float = self._arrival.call_details.deadline
         return deadline - time.time() + time.monotonic()
 
     def _fail(self, error: Exception, started: bool, tag: grpc_core.Tag) -> None:
-        status = status_of(error)
-        trailing = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
-        grpc_core.send_status(self._call, status.code, status.message, trailing, started, self._close_watched, tag)
+        code, message, trailers = call_status_of(error)
+        grpc_core.send_status(self._call, code.value[0], message, trailers, started, self._close_watched, tag)
 
 
 class _UnaryCall(LaneCall):
@@ -87,17 +90,35 @@ class _UnaryCall(LaneCall):
         self._sent = False
 
     def start(self) -> None:
-        grpc_core.receive_message(self._call, self)
+        # What has to be refused in any case is refused before it is read. Others of this round are before it, and they
+        # are in the queue only once they are planned.
+        lane = self._lane
+        if not self._refused(coming=lane.accepted):
+            lane.accepted += 1
+            grpc_core.receive_message(self._call, self)
 
     def handle(self, event: Any) -> None:
         """The message has come, or the answer has gone."""
         if self._sent:
             self._lane.in_flight -= 1
-            return
-        # Not before: a client that sends no message must not hold up a server that drains.
-        self._lane.in_flight += 1
-        self.message = grpc_core.message_of(event)
-        self._lane.arrived.append(self)
+        # Asked again, as its message may have come much later.
+        elif not self._refused(coming=len(self._lane.arrived)):
+            # Not before: a client that sends no message must not hold up a server that drains.
+            self._lane.in_flight += 1
+            self.message = grpc_core.message_of(event)
+            self._lane.arrived.append(self)
+
+    def _refused(self, coming: int) -> bool:
+        """Refuses the call where there is no room for it; `coming` requests are before it and not queued yet."""
+        lane = self._lane
+        # One that drains tells it to go elsewhere.
+        refusal = None if lane.draining else lane.jobs.refusal(self.deadline(), coming)
+        if refusal is None:
+            return False
+        lane.in_flight += 1
+        self._error = refusal
+        self.send()
+        return True
 
     def plan(self, plain: PlainRequest | None) -> None:
         try:
@@ -193,7 +214,7 @@ class StreamCall(LaneCall):
             self._lane.planner.check_ready()
         except NotReadyError as error:
             self._over = True
-            self._fail(error, started=False, tag=Notice(_nothing))
+            self.refuse(error)
             return
         self._lane.streams.add(self)
         self._close_watched = True
@@ -318,6 +339,8 @@ class _StreamAnswer:
                 job.abandoned = True
 
     def _queue_jobs(self, plain: PlainRequest | None) -> list[ScoreJob]:
+        if (refusal := self._lane.jobs.refusal(self._deadline)) is not None:
+            raise refusal
         self._planned = self._lane.planner.plan_message(self.message, plain, self._deadline)
         jobs = self._planned.jobs
         for job in jobs:

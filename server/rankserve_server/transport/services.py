@@ -1,26 +1,33 @@
 """What both transports put beside the ranking service."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from grpc_health.v1 import health
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_server.config import ServerConfig
+from rankserve_server.limits import ConnectionLimits
+from rankserve_server.service.conversion import parsed
 
 if TYPE_CHECKING:
     import grpc
 
 RANKING_SERVICE = ranking_pb2.DESCRIPTOR.services_by_name["RankingService"].full_name
 MODEL_SERVICE = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+REFLECTION_SERVICE = reflection.SERVICE_NAME
+_SERVICES = (RANKING_SERVICE, MODEL_SERVICE, HEALTH_SERVICE, REFLECTION_SERVICE)
 # "" is the whole server, as probes ask for it that name no service.
 HEALTH_NAMES = ("", RANKING_SERVICE)
-# What is left after the drain are calls without an end, such as Watch of the health service, and answers on their way.
+# What is left after the drain are answers on their way, and calls without an end.
 LAST_BYTES_SECONDS = 1.0
-# Calls that have arrived and that nobody has looked at yet. The core's own limit is a thousand, which two busy clients
-# reach between two batches, and what is over it is cancelled without a reason. Our queue has a limit of its own, and
-# refuses with one.
-_UNSEEN_CALLS = 16_384
+# Calls of a method that have arrived and that nobody has looked at yet. The core cancels what is over it: without a
+# word of why, but far cheaper than we refuse a call with a reason. So many may come at once; we take or refuse them
+# within a tenth of a second or two, and none waits unseen for longer.
+_UNSEEN_CALLS = 2_048
+_FORGIVEN_PINGS = 2
 
 
 def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
@@ -31,10 +38,66 @@ def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", config.limits.max_message_bytes),
         ("grpc.server.max_pending_requests", _UNSEEN_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", _UNSEEN_CALLS),
+        *_connection_options(config.connections),
     ]
+
+
+def _connection_options(limits: ConnectionLimits) -> list[tuple[str, int]]:
+    options = [
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        ("grpc.max_concurrent_streams", limits.max_connection_streams),
+        # Between the two the core refuses at random.
+        ("grpc.max_metadata_size", limits.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", limits.max_metadata_bytes),
+        ("grpc.keepalive_time_ms", _milliseconds(limits.keepalive_seconds)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(limits.keepalive_timeout_seconds)),
+        # Without this one it waits a minute for an answer (1.85), whatever the other says.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(limits.keepalive_timeout_seconds)),
+        # Otherwise the core asks nobody who has no call under way, and only twice.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(limits.min_ping_seconds)),
+        ("grpc.http2.max_ping_strikes", _FORGIVEN_PINGS),
+    ]
+    if limits.max_connection_age_seconds:
+        options.append(("grpc.max_connection_age_ms", _milliseconds(limits.max_connection_age_seconds)))
+        options.append(("grpc.max_connection_age_grace_ms", _milliseconds(limits.max_connection_age_grace_seconds)))
+    if limits.max_connection_idle_seconds:
+        options.append(("grpc.max_connection_idle_ms", _milliseconds(limits.max_connection_idle_seconds)))
+    return options
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1_000))
+
+
+def add_port(
+    server: "grpc.Server | grpc.aio.Server", address: str, credentials: "grpc.ServerCredentials | None"
+) -> int:
+    """Takes HOST:PORT for a server, with TLS where there are credentials, and returns the port.
+
+    Raises:
+        RuntimeError: where it cannot be had.
+    """
+    if credentials is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, credentials)
 
 
 def enable_reflection(server: "grpc.Server | grpc.aio.Server") -> None:
     """Lets clients ask what services there are."""
-    names = (RANKING_SERVICE, MODEL_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    reflection.enable_server_reflection(_SERVICES, server)
+
+
+def reflection_answers() -> Callable[[bytes], bytes]:
+    """The same for those who answer one message at a time; what it raises is an InvalidRequestError."""
+    servicer = reflection.ReflectionServicer(_SERVICES)
+
+    def answer(message: bytes) -> bytes:
+        request = parsed(reflection_pb2.ServerReflectionRequest, message)
+        # It is a generator that never looks at its context.
+        (response,) = servicer.ServerReflectionInfo(iter([request]), None)  # type: ignore[arg-type]  # as above
+        encoded: bytes = response.SerializeToString()
+        return encoded
+
+    return answer

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
-from client.scripted_server import Refused, ScriptedServer, echo
+from client.scripted_server import RefusedError, ScriptedServer, echo
 from rankserve.v1 import models_pb2, ranking_pb2
 
 RANKSERVE = str(Path(sys.executable).with_name("rankserve"))
@@ -120,7 +120,7 @@ def test_wrong_answers_make_it_fail(movies: ScriptedServer) -> None:
 
 def test_a_server_that_refuses_everything_makes_it_fail(movies: ScriptedServer) -> None:
     def refuse(_: ranking_pb2.RankRequest) -> ranking_pb2.RankResponse:
-        raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full")
+        raise RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full")
 
     movies.answer = refuse
     process = run("--server", movies.target, "--requests", "20", *QUICK)
@@ -133,7 +133,7 @@ def test_some_failures_are_only_reported(movies: ScriptedServer) -> None:
 
     def refuse_one(request: ranking_pb2.RankRequest) -> ranking_pb2.RankResponse:
         if next(numbers) == 5:
-            raise Refused(grpc.StatusCode.UNAVAILABLE, "draining")
+            raise RefusedError(grpc.StatusCode.UNAVAILABLE, "draining")
         return echo(request)
 
     movies.answer = refuse_one

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from client.bench.any_plan import any_plan
-from client.scripted_server import Refused, ScriptedServer, echo
+from client.scripted_server import RefusedError, ScriptedServer, echo
 from rankserve.v1 import ranking_pb2
 from rankserve_client.bench.closed_loop import run_closed_loop
 from rankserve_client.bench.connections import Connections
@@ -165,7 +165,7 @@ def test_failures_are_counted_by_status(server: ScriptedServer) -> None:
 
     def refuse(request: ranking_pb2.RankRequest) -> ranking_pb2.RankResponse:
         if next(numbers) % 2 == 0:
-            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full")
+            raise RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full")
         return echo(request)
 
     server.answer = refuse

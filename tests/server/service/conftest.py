@@ -114,7 +114,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: TransportN
         *, loaded: threading.Event | None = None, drain_seconds: float = 30.0, **limits: int
     ) -> AsyncIterator[LocalServer]:
         model = small_model()
-        monkeypatch.setattr(repository, "load_version", lambda _, checkpoint, __: _loaded(model, loaded, checkpoint))
+        monkeypatch.setattr(repository, "load_version", lambda _, checkpoint, *__: _loaded(model, loaded, checkpoint))
         config = ServerConfig(
             tmp_path, port=free_port(), drain_seconds=drain_seconds, transport=transport, limits=Limits(**limits)
         )

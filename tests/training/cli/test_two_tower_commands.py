@@ -45,6 +45,13 @@ def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     assert other.returncode == 1
     assert other.stderr.splitlines()[-1].startswith("Error: states has the checkpoints of another training, whose seed")
 
+    # As a release before would have left it, whose recipe was another.
+    described = tmp_path / "states" / "training.json"
+    described.write_text(described.read_text().replace('"members": ', '"members": 1'))
+    older = rankserve("train", *kept, cwd=tmp_path)
+    assert older.returncode == 1
+    assert "another training, whose recipe" in older.stderr.splitlines()[-1]
+
 
 def test_folds_by_the_command(tmp_path: Path) -> None:
     write_small_csv(tmp_path / "r.csv")

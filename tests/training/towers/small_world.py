@@ -12,7 +12,7 @@ from rankserve_training.towers.train import TowerTrainer
 
 USERS, ITEMS = 30, 25
 RECIPE = TwoTowerRecipe(
-    rating=RatingRecipe(members=2, width=3, hidden=4, epochs=3),
+    rating=RatingRecipe(members=2, width=3, hidden=4, epochs=3, raters=True),
     choice=ChoiceRecipe(width=5, epochs=3),
     batch_ratings=64,
     batch_users=8,

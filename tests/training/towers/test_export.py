@@ -33,7 +33,7 @@ class Towers:
         encoding = trainer._encoding(world.pairs)
         bags = trainer._bags(encoding)
         self.offsets: Offsets = trainer._offsets(world.pairs)
-        self.rating: RatingTowers = trainer._rating_towers(self.offsets, bags)
+        self.rating: RatingTowers = trainer._rating_towers(world.pairs, self.offsets, bags)
         self.choice: ChoiceTowers = trainer._choice_towers(world.pairs, bags)
         models: tuple[keras.Model, keras.Model] = (self.rating, self.choice)
         for number, model in enumerate(models):
@@ -113,13 +113,22 @@ def test_a_stranger_with_the_ratings_of_a_known_user_differs_from_him_by_his_id_
         np.testing.assert_allclose(difference[:width], own_id[user], atol=1e-5)
 
 
-def test_nothing_known_is_row_0(towers: Towers) -> None:
+def test_of_whom_nothing_is_known_is_the_average_of_the_users_with_ratings(towers: Towers) -> None:
+    users = rows_of(towers.model, "user")
+    rated = np.unique(towers.world.pairs.users)
+    for part in ("embedding", "hidden"):
+        table = getattr(users, part).astype(np.float64)
+        np.testing.assert_allclose(table[0], table[rated].mean(axis=0), atol=1e-5)
     nobody = towers.newcomers.encoding.user(np.zeros(0, np.int32), np.zeros(0, np.float32))
-    nothing = towers.newcomers.encoding.item([], 0)
-    for side, entries in (("user", nobody), ("item", nothing)):
-        row = summed(towers.newcomers.keras_model, side, entries)
-        for part in ("embedding", "hidden", "choice"):
-            np.testing.assert_allclose(getattr(row, part)[0], getattr(rows_of(towers.model, side), part)[0], atol=1e-6)
+    np.testing.assert_allclose(
+        summed(towers.newcomers.keras_model, "user", nobody).choice[0], users.choice[0], atol=1e-6
+    )
+
+
+def test_an_item_of_which_nothing_is_known_is_row_0(towers: Towers) -> None:
+    row = summed(towers.newcomers.keras_model, "item", towers.newcomers.encoding.item([], 0))
+    for part in ("embedding", "hidden", "choice"):
+        np.testing.assert_allclose(getattr(row, part)[0], getattr(rows_of(towers.model, "item"), part)[0], atol=1e-6)
 
 
 def test_keras_scores_newcomers_as_their_rows_do(towers: Towers) -> None:
@@ -149,7 +158,8 @@ def test_fresh_ratings_of_a_known_user_move_him_as_far_as_their_number_says(towe
     entries = encoding.user(np.array([1, 2], np.int32), np.array([5, 5], np.float32), {"gender": "M"}, row=user)
     count = int(encoding.user_counts[user])
     residuals = 5 - encoding.encoding.mean - encoding.item_offsets[[1, 2]].astype(np.float64)
-    mean = (mean_before * (15 + count) + residuals.sum()) / (15 + count + 2)
+    shrinkage = RECIPE.rating.shrinkage
+    mean = (mean_before * (shrinkage + count) + residuals.sum()) / (shrinkage + count + 2)
     assert entries.rows.tolist() == [1, 2, 3, 2 + ITEMS, 3 + ITEMS]
     expected = [mean - mean_before, *((residuals - mean) / np.sqrt(count + 2)), *[1 / np.sqrt(count + 2)] * 2]
     np.testing.assert_allclose(entries.weights, expected, rtol=1e-4, atol=1e-6)

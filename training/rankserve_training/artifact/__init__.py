@@ -2,6 +2,7 @@
 
     MODELS_DIR/NAME/VERSION/
       manifest.json   what the version is, and the size and SHA-256 of every other file
+      manifest.json.sig   where the version is signed: see `signing`
       model.keras     the Keras model: rows of its embedding tables in, predicted ratings out
       catalog.npz     the items: ids, titles, genres
       users.npz       the users: ids, and the items that each has rated

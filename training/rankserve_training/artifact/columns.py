@@ -4,6 +4,7 @@ Text is kept as one UTF-8 blob and its offsets: numpy's own string arrays would 
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from rankserve_training.artifact.errors import ArtifactError
 
 Columns = dict[str, npt.NDArray[np.generic]]
+
+# What numpy writes where neither the names of fields nor their number are unusual.
+_NPY_VERSION = (1, 0)
 
 
 def pack_strings(name: str, strings: Sequence[str]) -> Columns:
@@ -77,21 +81,29 @@ def write_columns(path: Path, columns: Mapping[str, npt.NDArray[np.generic]]) ->
 
 
 def read_columns(path: Path, names: Sequence[str]) -> Columns:
-    """Reads the named columns.
+    """Reads the named columns. Nothing is allocated for what the file only says of itself.
 
     Raises:
         ArtifactError: where the file is not such an archive or lacks a column.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: _read_column(archive, name) for name in names}
+            return {name: _read_column(archive, archive.getinfo(f"{name}.npy")) for name in names}
     except KeyError as error:
         raise ArtifactError(f"{path}: a column is missing: {error.args[0]}") from error
     except Exception as error:  # zipfile, zlib and numpy raise whatever a damaged file leads them to
         raise ArtifactError(f"{path} is not a readable .npz file: {error}") from error
 
 
-def _read_column(archive: zipfile.ZipFile, name: str) -> npt.NDArray[np.generic]:
-    with archive.open(f"{name}.npy") as file:
-        column: npt.NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
-    return column
+def _read_column(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[np.generic]:
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{member.filename} is compressed, and columns are published as they are")
+    content = archive.read(member)  # not longer than the file, as it is not compressed
+    file = io.BytesIO(content)
+    if np.lib.format.read_magic(file) != _NPY_VERSION:
+        raise ValueError(f"{member.filename} is of another version of the format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    held = len(content) - file.tell()
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != held:
+        raise ValueError(f"{member.filename} says that it is {dtype}{list(shape)}, but has {held} bytes")
+    return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape)

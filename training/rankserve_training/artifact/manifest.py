@@ -8,9 +8,12 @@ from typing import Annotated
 import msgspec
 
 from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.json_files import read_json_bytes
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+# Only where the version is signed: see `artifact.signing`.
+SIGNATURE_FILE = "manifest.json.sig"
 MODEL_FILE = "model.keras"
 CATALOG_FILE = "catalog.npz"
 USERS_FILE = "users.npz"
@@ -205,13 +208,21 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ArtifactError: where it is missing, of an unknown format, or a field is missing or out of range.
     """
+    return decode_manifest(read_manifest_bytes(path), path)
+
+
+def read_manifest_bytes(path: Path) -> bytes:
+    """The content of `manifest.json`.
+
+    Raises:
+        ArtifactError: where it is missing, or larger than any manifest.
+    """
     try:
-        content = path.read_bytes()
+        return read_json_bytes(path)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist: not a complete model version") from error
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    return decode_manifest(content, path)
 
 
 def decode_manifest(content: bytes, path: Path) -> Manifest:

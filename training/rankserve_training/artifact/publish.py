@@ -10,14 +10,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from rankserve_training.artifact.errors import ArtifactError
-from rankserve_training.artifact.manifest import MANIFEST_FILE, FileEntry, Manifest, decode_manifest
+from rankserve_training.artifact.manifest import MANIFEST_FILE, SIGNATURE_FILE, FileEntry, Manifest, decode_manifest
+from rankserve_training.artifact.signing import sign
 from rankserve_training.artifact.versions import check_name, list_versions
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _UNFINISHED = ".publishing-"
 
@@ -36,7 +41,13 @@ def check_place(models_dir: Path, name: str) -> None:
         raise ArtifactError(f"nothing can be published in {models_dir}: {place} is not a directory that can be written")
 
 
-def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], manifest: Manifest) -> Path:
+def publish(
+    models_dir: Path,
+    name: str,
+    write_files: Callable[[Path], None],
+    manifest: Manifest,
+    sign_key: "Ed25519PrivateKey | None" = None,
+) -> Path:
     """Publishes the next free version of a model; safe beside other publishers of the same model.
 
     Args:
@@ -44,13 +55,15 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
         name: of the model.
         write_files: writes every file but the manifest into the directory that it is given.
         manifest: its `name`, `version` and `files` are filled in here.
+        sign_key: signs the manifest; None leaves the version unsigned.
 
     Returns:
         MODELS_DIR/NAME/VERSION.
 
     Raises:
         ArtifactError: where the name is not usable, or a reader would refuse the manifest.
-        OSError: where the disk does not take it; nothing is then left behind.
+        OSError: where the disk does not take it. Nothing is then left behind, or what the next publisher removes; but
+            where all was written and only its place could not be made durable, the whole version.
     """
     check_name(name)
     model_dir = models_dir / name
@@ -63,6 +76,8 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
             content = msgspec.structs.replace(manifest, name=name, version=version, files=files).encode()
             decode_manifest(content, scratch / MANIFEST_FILE)
             _write_durably(scratch / MANIFEST_FILE, content)
+            if sign_key is not None:
+                _write_durably(scratch / SIGNATURE_FILE, sign(content, sign_key))
             _fsync(scratch)
             if _rename_to_free(scratch, model_dir / str(version)):
                 break
@@ -75,18 +90,17 @@ def publish(models_dir: Path, name: str, write_files: Callable[[Path], None], ma
 @contextmanager
 def _scratch_directory(model_dir: Path) -> Iterator[Path]:
     """A locked directory beside the versions, removed unless it has been renamed to one."""
-    with _lock(model_dir):  # or another publisher could take the new directory for an abandoned one
-        _remove_abandoned(model_dir)
-        scratch = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=model_dir))
-        descriptor = os.open(scratch, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
+    with ExitStack() as cleaning:
+        with _lock(model_dir):  # or another publisher could take the new directory for an abandoned one
+            _remove_abandoned(model_dir)
+            scratch = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=model_dir))
+            # Where it cannot be removed, as on a disk that has become read-only, the next publisher does; why the
+            # publishing failed is what the caller has to learn. The lock is given back first, in any case: a process
+            # that goes on would keep the next publisher from removing it.
+            cleaning.callback(shutil.rmtree, scratch, ignore_errors=True)
+            cleaning.enter_context(_lock(scratch))
         scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from a server that runs as another user
         yield scratch
-    finally:
-        if scratch.exists():
-            shutil.rmtree(scratch)
-        os.close(descriptor)  # only now, or another publisher would remove the directory at the same time
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reading a version: sizes and hashes first, then the files themselves."""
+"""Reading a version: its signature where one is asked for, sizes and hashes, then the files themselves."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,17 @@ from rankserve_training.artifact.manifest import (
     USERS_FILE,
     IdRange,
     Manifest,
-    read_manifest,
+    decode_manifest,
+    read_manifest_bytes,
 )
 from rankserve_training.artifact.publish import file_entry
+from rankserve_training.artifact.signing import verify_signature
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from rankserve_training.model.newcomers import Newcomers
 
@@ -77,23 +82,27 @@ class Artifact:
         return load_newcomers_model(path, newcomers.user_rows, newcomers.item_rows)
 
 
-def read_artifact(directory: Path) -> Artifact:
+def read_artifact(directory: Path, trusted_keys: "Sequence[Ed25519PublicKey]" = ()) -> Artifact:
     """Reads a version and verifies every file against its manifest before it opens it.
 
     Args:
         directory: MODELS_DIR/NAME/VERSION.
+        trusted_keys: one of them has to have signed the version; where there are none, nobody has to.
 
     Raises:
-        ArtifactError: where something is missing, changed, cut short or does not fit together.
+        ArtifactError: where something is missing, changed, cut short or does not fit together, or is not signed.
     """
     try:
-        return _read_verified(directory.resolve())
+        return _read_verified(directory.resolve(), trusted_keys)
     except OSError as error:
         raise ArtifactError(f"{directory} cannot be read: {error}") from error
 
 
-def _read_verified(directory: Path) -> Artifact:
-    manifest = read_manifest(directory / MANIFEST_FILE)
+def _read_verified(directory: Path, trusted_keys: "Sequence[Ed25519PublicKey]") -> Artifact:
+    content = read_manifest_bytes(directory / MANIFEST_FILE)
+    if trusted_keys:
+        verify_signature(directory, content, trusted_keys)
+    manifest = decode_manifest(content, directory / MANIFEST_FILE)
     if (manifest.name, str(manifest.version)) != (directory.parent.name, directory.name):
         raise ArtifactError(
             f"{directory}: its manifest says that it is {manifest.name}/{manifest.version}; a version keeps its name "

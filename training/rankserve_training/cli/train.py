@@ -55,6 +55,7 @@ as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are all
     help="Keep the state after each epoch in this directory, and go on from it if it is there.",
 )
 @click.option("--tensorboard", type=_FILE, help="Write logs for TensorBoard to this directory.")
+@click.option("--sign-key", type=_FILE, help="Sign the version with this Ed25519 key (PEM); see 'rankserve serve'.")
 @click.option("--html", "html_file", type=_OUTPUT, help="Also write a report with pictures to this file.")
 @click.option("--json", "json_file", type=_OUTPUT, help="Also write the result to this file; its keys are below.")
 def train(
@@ -71,6 +72,7 @@ def train(
     users: Path | None,
     checkpoints: Path | None,
     tensorboard: Path | None,
+    sign_key: Path | None,
     html_file: Path | None,
     json_file: Path | None,
 ) -> None:
@@ -81,6 +83,7 @@ def train(
     """
     # Keras and TensorFlow are imported only now, so that `--help` and a wrong option are answered at once.
     from rankserve_training.artifact.publish import check_place
+    from rankserve_training.artifact.signing import read_signing_key
     from rankserve_training.cli.report import (
         check_writable,
         print_figures,
@@ -101,6 +104,7 @@ def train(
     dataset, name = dataset or _DATASET, name or _NAME
     with one_line_failures():
         check_place(models_dir, name)
+        key = None if sign_key is None else read_signing_key(sign_key)
         recipe = preset_named(preset)
         if checkpoints is not None and not isinstance(recipe, TwoTowerRecipe):
             raise click.UsageError(f"the preset {preset} is trained in seconds and keeps no --checkpoints")
@@ -118,7 +122,7 @@ def train(
         trained = train_model(data, settings, console)
         result = evaluate_trained(trained, name)
         trained = replace(trained, metrics=trained.metrics | ranking_metrics(result))
-        published = publish_model(trained, models_dir, name)
+        published = publish_model(trained, models_dir, name, key)
     manifest = published.manifest
     print_figures(manifest.metrics, f"{manifest.split.test_count:,} held-out ratings", manifest.rating_scale)
     print_ranking_figures(result)

@@ -39,6 +39,7 @@ class NewcomerRater:
 
     def __init__(self, model: keras.Model, newcomers_model: keras.Model, newcomers: Newcomers) -> None:
         self._items = rows_of(model, "item")
+        self._average = rows_of(model, "user").take(np.zeros(1, np.int32))
         self._bag = rows_of(newcomers_model, "user")
         self._head = head_of(model)
         self._newcomers = newcomers
@@ -52,6 +53,8 @@ class NewcomerRater:
 
     def _row(self, history: RatedPairs, user: int) -> TowerRows:
         own = np.flatnonzero((history.users == user) & (history.items > 0))
+        if not len(own):
+            return self._average
         return self._bag.summed(self._newcomers.user(history.items[own], history.ratings[own]))
 
 

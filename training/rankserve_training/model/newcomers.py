@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from rankserve_training.artifact.columns import check_column, read_columns, write_columns
 from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.json_files import read_json_bytes
 
 ALWAYS_ROW, MEAN_ROW, FIRST_ITEM_ROW = 0, 1, 2
 GENRE, YEAR = "genre", "year"
@@ -187,7 +188,7 @@ class Newcomers:
             ArtifactError: where they cannot be read or do not fit together.
         """
         try:
-            encoding = msgspec.json.decode(encoding_path.read_bytes(), type=Encoding)
+            encoding = msgspec.json.decode(read_json_bytes(encoding_path), type=Encoding)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ArtifactError(f"{encoding_path} cannot be read: {error}") from error
         columns = read_columns(columns_path, ["item_offsets", "user_means", "user_counts"])

@@ -158,7 +158,7 @@ def _user_bag(rating: RatingTowers, choice: ChoiceTables, has_features: bool) ->
 def _known_users(
     bag: _Side, ids: tuple[Float32s, Float32s], train: RatedPairs, offsets: Offsets, features: Bags
 ) -> _Side:
-    """The entries of every user summed, and what is known of his id."""
+    """The entries of every user summed, and what is known of his id; row 0 is the average of those with ratings."""
     count = len(offsets.user_counts)
     columns = _joined(bag)
     rows = np.zeros((count, columns.shape[1]), np.float32)
@@ -174,6 +174,9 @@ def _known_users(
     trained = np.flatnonzero(offsets.user_counts)
     vectors[trained] += ids[0][trained]
     own_offsets[trained] += ids[1][trained]
+    # Whoever nothing is known of is the average user. What strangers' entries are added to was trained to have some.
+    vectors[0] = vectors[trained].mean(axis=0, dtype=np.float64)
+    own_offsets[0] = own_offsets[trained].mean(axis=0, dtype=np.float64)
     return users
 
 
@@ -219,6 +222,8 @@ def _items(
     ]
     bag = _Side.joined([stranger, _side(*tables)]) if has_features else stranger
     vectors = _values(rating.item_always) + _values(rating.item_id)
+    if rating.raters is not None:
+        vectors += rating.raters.of_all_items()
     own = mean + offsets.item_offsets[:, np.newaxis] + _values(rating.item_offset).mean(axis=1, keepdims=True)
     chosen = np.concatenate([choice.item_id, popularity], axis=1)
     # Of an item without ratings the id says nothing: it is one that is known by its features only.

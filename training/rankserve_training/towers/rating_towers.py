@@ -3,7 +3,8 @@
     user   the mean of his other ratings; a vector of his id, of his features, of which other items he has rated and of
            how he has rated them, each item with vectors of its own (the sets of SVD++: Koren, "Factorization Meets the
            Neighborhood", 2008)
-    item   the mean of its other ratings; a vector of its id and of its features
+    item   the mean of its other ratings; a vector of its id, of its features, of which other users have rated it and of
+           how they have rated it, each user with vectors of his own
     score  mean + offsets + product of the vectors + a hidden layer on both
 
 Members differ in their initial weights and their dropout only. Each has columns of its own in the tables, so that all
@@ -16,6 +17,7 @@ import numpy as np
 
 from rankserve_training.model.backend import keras
 from rankserve_training.towers.features import Bags
+from rankserve_training.towers.item_raters import ItemRaters, RaterSums
 from rankserve_training.towers.layers import BagOfFeatures, Coins, SlotSums
 from rankserve_training.towers.recipe import RatingRecipe
 
@@ -29,7 +31,15 @@ class RatingTowers(keras.Model):
     """From batches of whole users to float32[ratings, members]: what each member predicts."""
 
     def __init__(
-        self, recipe: RatingRecipe, mean: float, slots: int, item_count: int, users: Bags, items: Bags, seed: int
+        self,
+        recipe: RatingRecipe,
+        mean: float,
+        slots: int,
+        item_count: int,
+        users: Bags,
+        items: Bags,
+        raters: ItemRaters | None,
+        seed: int,
     ) -> None:
         """Makes the tables.
 
@@ -40,6 +50,7 @@ class RatingTowers(keras.Model):
             item_count: known items.
             users: features of users, users + 1 entities.
             items: features of items.
+            raters: of items; None where they do not count.
             seed: of all that is random.
         """
         super().__init__(name="rating_towers")
@@ -76,6 +87,11 @@ class RatingTowers(keras.Model):
         self.hidden_bias = self.add_weight((members, recipe.hidden), initializer="zeros", name="hidden_bias")
         # Zero at first: the hidden layer starts with what the product has left.
         self.output_kernel = self.add_weight((members, recipe.hidden), initializer="zeros", name="output_kernel")
+        self.raters = None
+        if raters is not None:
+            self.rater_how = table("rater_how", user_count + 1)
+            self.rater_at_all = table("rater_at_all", user_count + 1, scale=0.3)
+            self.raters = RaterSums(raters, self.rater_how, self.rater_at_all)
         self._slot_sums = SlotSums(slots)
         self._coins = Coins(next(seeds), "coins")
         self._user_dropout = keras.layers.Dropout(recipe.dropout, seed=next(seeds))
@@ -125,9 +141,13 @@ class RatingTowers(keras.Model):
         """Vector and offset of the item of each rating."""
         item = batch["item"]
         with_id, with_features = self._known(training, item.shape[0])
-        vector = self.item_always(ops.zeros_like(item)) + with_id * self.item_id(item)
+        others_offset = batch["others_offset"][:, np.newaxis]
+        known = self.item_id(item)
+        if self.raters is not None:
+            known += self.raters(item, batch["user"], others_offset)
+        vector = self.item_always(ops.zeros_like(item)) + with_id * known
         offset = self.item_always_offset(ops.zeros_like(item)) * (1 - with_id)
-        offset += with_id * (self.item_offset(item) + batch["others_offset"][:, np.newaxis])
+        offset += with_id * (self.item_offset(item) + others_offset)
         vector += with_features * self.item_features(item)
         return vector, offset + with_features * self.item_feature_offsets(item)
 

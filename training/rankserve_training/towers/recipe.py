@@ -1,4 +1,4 @@
-"""Sizes and rates of the model of two towers. `benchmarks/model_search.py` tries others on validation rows."""
+"""Sizes and rates of the model of two towers: what the search in `benchmarks/MODEL_SEARCH.md` came to."""
 
 from dataclasses import dataclass
 
@@ -22,21 +22,23 @@ class RatingRecipe:
         empty_share: so many users of a batch have lost all of their ratings.
         shrinkage: so many ratings of the mean count with those of a user (see `offsets`).
         item_shrinkage: likewise of an item.
+        raters: whether an item's vector is also made of its raters (see `item_raters`).
     """
 
-    members: int = 4
-    width: int = 24
-    hidden: int = 32
-    epochs: int = 20
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.1
-    dropout: float = 0.25
-    initial: float = 0.05
+    members: int = 6
+    width: int = 16
+    hidden: int = 16
+    epochs: int = 12
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.3
+    dropout: float = 0.2
+    initial: float = 0.02
     stranger_share: float = 0.1
-    short_share: float = 0.3
-    empty_share: float = 0.2
-    shrinkage: float = 15.0
+    short_share: float = 0.1
+    empty_share: float = 0.1
+    shrinkage: float = 10.0
     item_shrinkage: float = 10.0
+    raters: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ class ChoiceRecipe:
     """
 
     width: int = 64
-    epochs: int = 40
-    learning_rate: float = 4e-3
-    weight_decay: float = 0.1
+    epochs: int = 60
+    learning_rate: float = 8e-3
+    weight_decay: float = 1.0
     dropout: float = 0.5
-    entry_dropout: float = 0.3
+    entry_dropout: float = 0.1
     initial: float = 0.05
 
 

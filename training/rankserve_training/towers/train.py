@@ -23,6 +23,7 @@ from rankserve_training.towers.fitting import (
     adam_w,
     best_epoch,
 )
+from rankserve_training.towers.item_raters import item_raters_of
 from rankserve_training.towers.offsets import Offsets, offsets_of
 from rankserve_training.towers.rating_towers import RatingTowers
 from rankserve_training.towers.recipe import TwoTowerRecipe
@@ -33,6 +34,8 @@ _FEWEST_VALIDATION_ROWS = 50
 # A step updates every row of every table, which takes longer the more users and items there are; so large data sets
 # have larger batches, not more of them.
 _MOST_STEPS = 1_000
+
+Watch = Callable[[ExportedTowers], None]
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class TowerTrainer:
         if epochs is None and search is not None:
             epochs = search.epochs
         offsets = self._offsets(train)
-        rating = self._rating_towers(offsets, bags)
+        rating = self._rating_towers(train, offsets, bags)
         self._fit_ratings("ratings", rating, train, offsets, epochs or self.recipe.rating.epochs, None)
         choice = self._choice_towers(train, bags)
         choice_epochs = search.choice_epochs if search else self.recipe.choice.epochs
@@ -103,19 +106,20 @@ class TowerTrainer:
             choice_epochs,
         )
 
-    def validate_ratings(self, rows: RatedPairs) -> list[EpochLog]:
+    def validate_ratings(self, rows: RatedPairs, watch: Watch | None = None) -> list[EpochLog]:
         """Trains the first output on a part of the rows and looks at the others after every epoch.
 
         Args:
             rows: the training rows, enough to hold some out.
+            watch: given what would be exported after each epoch; for searches that measure more than the RMSE.
         """
-        return self._validated_ratings(self._held_out(rows))[1]
+        return self._validated_ratings(self._held_out(rows), watch)[1]
 
     def validate_choices(self, rows: RatedPairs) -> list[EpochLog]:
         """The same for the second output."""
         parts = self._held_out(rows)
         offsets = self._offsets(parts.train)
-        return self._validated_choices(parts, self._rating_towers(offsets, self._bags(parts.encoding)))
+        return self._validated_choices(parts, self._rating_towers(parts.train, offsets, self._bags(parts.encoding)))
 
     def _search(self, rows: RatedPairs) -> "_Search | None":
         """For how many epochs to train; None where there are too few rows to hold some out."""
@@ -136,14 +140,16 @@ class TowerTrainer:
         order = np.random.default_rng(self.seed).permutation(len(rows))
         return _Parts(rows.take(np.sort(order[count:])), rows.take(order[:count]), self._encoding(rows))
 
-    def _validated_ratings(self, parts: "_Parts") -> tuple[RatingTowers, list[EpochLog]]:
+    def _validated_ratings(self, parts: "_Parts", watch: Watch | None = None) -> tuple[RatingTowers, list[EpochLog]]:
         bags = self._bags(parts.encoding)
         offsets = self._offsets(parts.train)
-        rating = self._rating_towers(offsets, bags)
+        rating = self._rating_towers(parts.train, offsets, bags)
         no_choice = ChoiceTables.nothing(self.item_count, *bags)
 
         def rating_rmse() -> float:
             exported = self._export(rating, no_choice, parts.train, offsets, bags, parts.encoding)
+            if watch is not None:
+                watch(exported)
             return rmse(exported_ratings(exported, parts.held_out), parts.held_out.ratings)
 
         validation = Validation("RMSE", rating_rmse, lower_is_better=True, patience=self.recipe.patience)
@@ -178,10 +184,14 @@ class TowerTrainer:
         rating = self.recipe.rating
         return offsets_of(train, self.user_count, self.item_count, rating.shrinkage, rating.item_shrinkage)
 
-    def _rating_towers(self, offsets: Offsets, bags: tuple[Bags, Bags]) -> RatingTowers:
+    def _rating_towers(self, train: RatedPairs, offsets: Offsets, bags: tuple[Bags, Bags]) -> RatingTowers:
         keras.utils.set_random_seed(self.seed)
-        _, slots = self._batch_sizes(len(offsets.residuals))
-        return RatingTowers(self.recipe.rating, offsets.mean, slots, self.item_count, *bags, seed=self.seed)
+        _, slots = self._batch_sizes(len(train))
+        rating = self.recipe.rating
+        raters = None
+        if rating.raters:
+            raters = item_raters_of(train, self.user_count, self.item_count, rating.item_shrinkage)
+        return RatingTowers(rating, offsets.mean, slots, self.item_count, *bags, raters, seed=self.seed)
 
     def _choice_towers(self, train: RatedPairs, bags: tuple[Bags, Bags]) -> ChoiceTowers:
         _, slots = self._batch_sizes(len(train))

@@ -1,0 +1,65 @@
+"""The gate before the public servers of grpcio."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+
+from rankserve_server.errors import RequestError
+from rankserve_server.security.gate import Gate
+from rankserve_server.service.calls import fail
+from rankserve_server.service.status import STATUS_DETAILS_KEY, code_of, status_of
+
+# None where there is no such method.
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+
+
+class GateInterceptor(grpc.ServerInterceptor):
+    """For a threaded server."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], _Handler], handler_call_details: grpc.HandlerCallDetails
+    ) -> _Handler:
+        """The handler of a call that may go on, or one that refuses it."""
+        details = handler_call_details
+        error = self._gate.refusal(details.method, details.invocation_metadata)
+        return continuation(details) if error is None else _refusing(error)
+
+
+class AsyncGateInterceptor(grpc.aio.ServerInterceptor):
+    """The same for a server of asyncio."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """As above."""
+        details = handler_call_details
+        error = self._gate.refusal(details.method, details.invocation_metadata)
+        return await continuation(details) if error is None else _refusing_async(error)
+
+
+# Both are handlers of streams, whatever was called: those do not wait for a message.
+
+
+def _refusing(error: RequestError) -> _Handler:
+    def refuse(_: Iterator[Any], context: grpc.ServicerContext) -> NoReturn:
+        status = status_of(error)
+        context.set_trailing_metadata(((STATUS_DETAILS_KEY, status.SerializeToString()),))
+        context.abort(code_of(error), status.message)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _refusing_async(error: RequestError) -> Any:
+    async def refuse(_: object, context: Any) -> None:
+        await fail(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)

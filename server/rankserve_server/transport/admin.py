@@ -1,0 +1,71 @@
+"""A small server of its own for admin calls, at an address that only this machine can reach."""
+
+import asyncio
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from rankserve.v1 import models_pb2_grpc
+from rankserve_server.config import ServerConfig
+from rankserve_server.security.access import Access
+from rankserve_server.security.addresses import UNIX
+from rankserve_server.security.interceptors import GateInterceptor
+from rankserve_server.service.model_service import ModelService
+from rankserve_server.starting import StartError
+from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection
+
+_log = logging.getLogger(__name__)
+
+_POOL_THREADS = 8
+# For the owner of the process alone.
+_SOCKET_UMASK = 0o177
+
+
+class AdminServer:
+    """ModelService and reflection at `--admin-address`; does nothing where there is none."""
+
+    def __init__(self, config: ServerConfig, models: ModelService, access: Access) -> None:
+        """Does not listen yet."""
+        self._config = config
+        self._address = config.security.admin_address
+        self._models = models
+        self._gate = access.admin_gate
+        self._server: grpc.Server | None = None
+
+    def start(self) -> None:
+        """Takes calls.
+
+        Raises:
+            StartError: where the address cannot be had.
+        """
+        if self._address is None:
+            return
+        self._server = self._build()
+        before = os.umask(_SOCKET_UMASK)
+        try:
+            port = self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise StartError(f"cannot listen on --admin-address {self._address}: is another server there?") from error
+        finally:
+            os.umask(before)
+        self._server.start()
+        shown = self._address if self._address.startswith(UNIX) else f"{self._address.rpartition(':')[0]}:{port}"
+        _log.info("Admin calls are taken at %s.", shown)
+
+    async def stop(self) -> None:
+        """Ends every call, and removes a Unix socket."""
+        if self._server is not None:
+            await asyncio.to_thread(self._server.stop(LAST_BYTES_SECONDS).wait)
+
+    def _build(self) -> grpc.Server:
+        server = grpc.server(
+            ThreadPoolExecutor(_POOL_THREADS),
+            interceptors=[GateInterceptor(self._gate)] if self._gate else [],
+            options=channel_options(self._config),
+        )
+        models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, server)
+        if self._config.security.reflection != "off":
+            enable_reflection(server)
+        return server

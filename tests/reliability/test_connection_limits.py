@@ -1,0 +1,155 @@
+"""What one connection may do, and when it is closed. Each limit is set far from the core's own, so that it is ours."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from conftest import StartServer
+from integration.raw_connection import GOAWAY, PING, PREFACE, SETTINGS, frame
+from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
+
+# A limit of a second is kept within so many, on a busy machine.
+SOON = 10.0
+REQUEST = ranking_pb2.RankRequest(candidate_ids=[1])
+PING_CONTENT = bytes(8)
+
+
+class Peer:
+    """A client that has said hello and is silent from then on, unless it is told otherwise."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=0.1)
+        self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0))
+        self.received = b""
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, content: bytes) -> bool:
+        """Whether it could be sent."""
+        try:
+            self.socket.sendall(content)
+        except OSError:
+            return False
+        return True
+
+    def is_closed_within(self, seconds: float, sending: bytes = b"") -> bool:
+        """Whether the server closes the connection; meanwhile sends the same again and again, ten times a second."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if sending:
+                time.sleep(0.1)
+                if not self.send(sending):
+                    return True
+            try:
+                content = self.socket.recv(65_536)
+            except TimeoutError:
+                continue
+            except OSError:
+                return True
+            if not content:
+                return True
+            self.received += content
+        return False
+
+
+def test_calls_over_the_limit_wait_in_the_client(start_server: StartServer) -> None:
+    server = start_server("--max-connection-streams", "2").wait_until_ready()
+    silent = threading.Event()
+
+    def silence() -> Iterator[ranking_pb2.RankRequest]:
+        silent.wait(30)
+        yield from ()
+
+    with grpc.insecure_channel(server.address) as channel:
+        stub = ranking_pb2_grpc.RankingServiceStub(channel)
+        assert list(stub.Rank(REQUEST, timeout=10).item_ids) == [1]
+        streams = [stub.RankStream(silence(), timeout=30) for _ in range(2)]
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Rank(REQUEST, timeout=1)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        for stream in streams:
+            stream.cancel()
+        assert list(stub.Rank(REQUEST, timeout=10).item_ids) == [1]
+        silent.set()
+
+
+def test_metadata_over_the_limit(start_server: StartServer) -> None:
+    server = start_server("--max-metadata-bytes", "3000").wait_until_ready()
+    with grpc.insecure_channel(server.address) as channel:
+        stub = ranking_pb2_grpc.RankingServiceStub(channel)
+        assert list(stub.Rank(REQUEST, timeout=10, metadata=(("x-note", "a" * 2_000),)).item_ids) == [1]
+        for _ in range(10):  # each time, not now and then
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Rank(REQUEST, timeout=10, metadata=(("x-note", "a" * 4_000),))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_connections_over_the_limit_are_closed_at_once(start_server: StartServer) -> None:
+    server = start_server("--max-connections", "3").wait_until_ready()
+    peers = [Peer(server.address) for _ in range(5)]
+    closed = [peer.is_closed_within(1) for peer in peers]
+    assert closed.count(True) == 2
+    for peer, was_closed in zip(peers, closed, strict=True):
+        if not was_closed:
+            peer.socket.close()
+            break
+    time.sleep(1)
+    with grpc.insecure_channel(server.address) as channel:  # there is room again
+        assert list(ranking_pb2_grpc.RankingServiceStub(channel).Rank(REQUEST, timeout=10).item_ids) == [1]
+    for peer in peers:
+        peer.socket.close()
+
+
+def test_old_connections_are_closed_and_callers_do_not_notice(start_server: StartServer) -> None:
+    flags = ("--max-connection-age-seconds", "1", "--max-connection-age-grace-seconds", "1")
+    server = start_server(*flags).wait_until_ready()
+    with Peer(server.address) as peer, grpc.insecure_channel(server.address) as channel:
+        stub = ranking_pb2_grpc.RankingServiceStub(channel)
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            assert list(stub.Rank(REQUEST, timeout=10).item_ids) == [1]
+        assert peer.is_closed_within(SOON)
+
+
+def test_idle_connections_are_closed(start_server: StartServer) -> None:
+    server = start_server("--max-connection-idle-seconds", "1").wait_until_ready()
+    with Peer(server.address) as peer:
+        assert peer.is_closed_within(SOON)
+
+
+def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(start_server: StartServer) -> None:
+    flags = ("--keepalive-seconds", "1", "--keepalive-timeout-seconds", "1")
+    server = start_server(*flags).wait_until_ready()
+    with Peer(server.address) as peer:
+        assert peer.is_closed_within(SOON)
+    # A real client answers; the connection that it asks over stays the same.
+    with grpc.insecure_channel(server.address) as channel:
+        states: list[grpc.ChannelConnectivity] = []
+        assert list(ranking_pb2_grpc.RankingServiceStub(channel).Rank(REQUEST, timeout=10).item_ids) == [1]
+        channel.subscribe(states.append)
+        time.sleep(4)
+        assert set(states) == {grpc.ChannelConnectivity.READY}
+
+
+def test_who_pings_too_often_is_cut(start_server: StartServer) -> None:
+    server = start_server().wait_until_ready()
+    with Peer(server.address) as peer:
+        assert peer.is_closed_within(SOON, frame(PING, 0, 0, PING_CONTENT))
+        assert b"too_many_pings" in peer.received
+        assert bytes([GOAWAY]) in peer.received
+
+
+def test_who_may_ping_is_not_cut(start_server: StartServer) -> None:
+    server = start_server("--min-ping-seconds", "0").wait_until_ready()
+    with Peer(server.address) as peer:
+        assert not peer.is_closed_within(3, frame(PING, 0, 0, PING_CONTENT))
+        assert b"too_many_pings" not in peer.received

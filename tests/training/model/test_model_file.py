@@ -1,0 +1,230 @@
+"""Files that say that they are large: refused before anything of that size is allocated."""
+
+import io
+import json
+import resource
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+import pytest
+
+from rankserve_training.artifact import ArtifactError
+from rankserve_training.artifact.columns import read_columns
+from rankserve_training.artifact.json_files import LARGEST_JSON
+from rankserve_training.artifact.manifest import read_manifest
+from rankserve_training.model.embedding_mlp import build_embedding_mlp, on_rating_scale
+from rankserve_training.model.embedding_mlp_config import EmbeddingMlpConfig
+from rankserve_training.model.loading import load_ranking_model
+from rankserve_training.model.model_file import read_model_file
+
+USERS, ITEMS = 3, 4
+HUGE: Final = 2_000_000_000
+WEIGHTS: Final = "model.weights.h5"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    on_rating_scale(build_embedding_mlp(USERS, ITEMS, EmbeddingMlpConfig(2, (3, 2))), 1, 4).save(path)
+    return path
+
+
+def rewritten(saved: Path, path: Path, **members: bytes) -> Path:
+    """A copy with other members, by their names with `_` for `.`."""
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, members.get(name.replace(".", "_"), source.read(name)))
+    return path
+
+
+def refusal(path: Path, users: int = USERS) -> str:
+    with pytest.raises(ArtifactError) as caught:
+        load_ranking_model(path, users, ITEMS)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_saved_is_as_large_as_it_says(saved: Path) -> None:
+    tables = (USERS + 1) * 2 + (ITEMS + 1) * 2
+    layers = (4 * 3 + 3) + (3 * 2 + 2) + (2 + 1)
+    assert read_model_file(saved).weight_bytes == 4 * (tables + layers)
+
+
+@pytest.mark.parametrize(("layer", "field"), [("user_embedding", "output_dim"), ("hidden_1", "units")])
+def test_a_layer_that_declares_more_than_there_is(saved: Path, tmp_path: Path, layer: str, field: str) -> None:
+    config = _config(saved)
+    for each in config["config"]["layers"]:
+        each.pop("build_config", None)  # Keras goes without, and builds by the shapes that come in
+        if each["config"]["name"] == layer:
+            each["config"][field] = HUGE
+    path = rewritten(saved, tmp_path / "model.keras", config_json=json.dumps(config).encode())
+    assert "declares weights of " in refusal(path)
+
+
+def test_a_table_for_more_users_than_the_manifest_has(saved: Path, tmp_path: Path) -> None:
+    config = _config(saved)
+    table = next(each for each in config["config"]["layers"] if each["config"]["name"] == "user_embedding")
+    table["config"]["input_dim"] = HUGE
+    path = rewritten(saved, tmp_path / "model.keras", config_json=json.dumps(config).encode())
+    assert f"its user table has {HUGE} rows, but 3 users need 4" in refusal(path)
+    assert "declares weights of " in refusal(path, users=HUGE - 1), "where the manifest lies as well"
+
+
+def test_a_declaration_costs_no_memory(saved: Path, tmp_path: Path) -> None:
+    """In a process that could not pay for it."""
+    config = _config(saved)
+    table = next(each for each in config["config"]["layers"] if each["config"]["name"] == "user_embedding")
+    table["config"]["input_dim"] = HUGE
+    path = rewritten(saved, tmp_path / "model.keras", config_json=json.dumps(config).encode())
+    code = (
+        "import sys, resource\nfrom pathlib import Path\n"
+        "from rankserve_training.artifact import ArtifactError\n"
+        "from rankserve_training.model.loading import load_ranking_model\n"
+        f"try: load_ranking_model(Path(sys.argv[1]), {HUGE - 1}, {ITEMS})\n"
+        "except ArtifactError as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    message, peak_kib = done.stdout.splitlines()
+    assert "declares weights of 16,000,0" in message
+    assert int(peak_kib) < 2 * 1024 * 1024
+
+
+def _external(file: h5py.File) -> None:
+    file.create_dataset("x", (4,), "f4", external=[("/etc/passwd", 0, 16)])
+
+
+def _virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4,))
+    file.create_virtual_dataset("x", layout)
+
+
+def _soft_link(file: h5py.File) -> None:
+    file["x"] = h5py.SoftLink("/elsewhere")
+
+
+def _external_link(file: h5py.File) -> None:
+    file["x"] = h5py.ExternalLink("/etc/other.h5", "/x")
+
+
+def _fill_value(file: h5py.File) -> None:
+    file.create_dataset("x", (HUGE,), "f4", fillvalue=1.0)  # nothing is written, and so nothing takes room
+
+
+def _compressed(file: h5py.File) -> None:
+    file.create_dataset("x", data=np.zeros(1_000_000, np.float32), compression="gzip")
+
+
+def _chunked(file: h5py.File) -> None:
+    file.create_dataset("x", (HUGE,), "f4", chunks=(1_024,))
+
+
+def _text(file: h5py.File) -> None:
+    file.create_dataset("x", data="text")
+
+
+@pytest.mark.parametrize(
+    "add", [_external, _virtual, _soft_link, _external_link, _fill_value, _compressed, _chunked, _text]
+)
+def test_weights_that_are_not_plainly_there(saved: Path, tmp_path: Path, add: Callable[[h5py.File], None]) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        content = io.BytesIO(archive.read(WEIGHTS))
+    with h5py.File(content, "a") as file:
+        add(file)
+    message = refusal(rewritten(saved, tmp_path / "model.keras", model_weights_h5=content.getvalue()))
+    assert " in its weights is " in message
+
+
+def test_members_that_nobody_asked_for(saved: Path, tmp_path: Path) -> None:
+    path = rewritten(saved, tmp_path / "model.keras")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("assets/other", b"x")
+    assert "and nothing else" in refusal(path)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_a_member_that_is_there_twice(saved: Path, tmp_path: Path) -> None:
+    path = rewritten(saved, tmp_path / "model.keras")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", b"{}")
+    assert "and nothing else" in refusal(path)
+
+
+def test_a_bomb_of_zeros(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(saved) as source, zipfile.ZipFile(path, "w") as target:
+        target.writestr("config.json", source.read("config.json"))
+        target.writestr("metadata.json", source.read("metadata.json"))
+        with target.open(zipfile.ZipInfo(WEIGHTS), "w", force_zip64=True) as member:
+            member.write(b"\0")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target, zipfile.ZipFile(saved) as source:
+        target.writestr("config.json", source.read("config.json"), zipfile.ZIP_STORED)
+        target.writestr(WEIGHTS, b"\0" * 50_000_000)
+    assert path.stat().st_size < 200_000
+    assert f"{WEIGHTS} is compressed" in refusal(path)
+
+
+class TestColumns:
+    """The same for `.npz` files."""
+
+    @staticmethod
+    def refusal(path: Path) -> str:
+        with pytest.raises(ArtifactError) as caught:
+            read_columns(path, ["ids"])
+        return str(caught.value)
+
+    def test_a_header_that_says_more_than_there_is(self, tmp_path: Path) -> None:
+        path, before = tmp_path / "x.npz", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for shape in ((HUGE * 1_000,), (5,), (3,), (2, 1_000_000)):
+            _write_npz(path, shape, "<i8", 4 * 8)
+            assert "but has 32 bytes" in self.refusal(path)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+        _write_npz(path, (4,), "<i8", 4 * 8)
+        assert read_columns(path, ["ids"])["ids"].tolist() == [0] * 4
+
+    def test_objects(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.npz"
+        _write_npz(path, (4,), "|O", 4 * 8)
+        assert "but has 32 bytes" in self.refusal(path)
+
+    def test_a_compressed_column(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.npz"
+        np.savez_compressed(path, ids=np.zeros(10_000_000, np.int64))
+        assert "ids.npy is compressed" in self.refusal(path)
+
+
+def test_a_manifest_without_an_end_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    with path.open("wb") as file:
+        file.truncate(100 * LARGEST_JSON)  # takes no room on the disk
+    with pytest.raises(ArtifactError, match=r"manifest\.json has more than the 16,777,216 bytes"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("content", [b"[" * 1_000_000, b'{"a":' * 1_000_000])
+def test_a_manifest_without_a_bottom(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"manifest\.json cannot be read"):
+        read_manifest(path)
+
+
+def _config(saved: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(saved) as archive:
+        config: dict[str, Any] = json.loads(archive.read("config.json"))
+    return config
+
+
+def _write_npz(path: Path, shape: tuple[int, ...], descr: str, size: int) -> None:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": descr, "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ids.npy", buffer.getvalue() + b"\0" * size)

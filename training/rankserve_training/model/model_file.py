@@ -1,0 +1,137 @@
+"""What a `.keras` file holds, looked at before Keras builds anything of it.
+
+Nothing is allocated for what the file only says of itself: its members are not compressed, so that they are as large as
+the file, and the weights that its configuration declares have to be in it.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from rankserve_training.artifact.errors import ArtifactError
+
+# Every class that a published model is made of. Keras is not asked to build anything else, so a class of its own that
+# reads files or runs code when it is built cannot be reached through a model file.
+_ALLOWED_CLASSES = {
+    "Activation",
+    "Add",
+    "Concatenate",
+    "Constant",
+    "Dense",
+    "DTypePolicy",
+    "Dot",
+    "Embedding",
+    "Functional",
+    "GlorotUniform",
+    "InputLayer",
+    "RandomUniform",
+    "ReLU",
+    "Rescaling",
+    "Zeros",
+}
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_MEMBERS = {_CONFIG, _WEIGHTS, "metadata.json"}
+_LARGEST_CONFIG = 16 * 1024 * 1024
+# What Keras writes of weights: plain numbers.
+_NUMBER_KINDS = "fiu"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a file says of a model.
+
+    Attributes:
+        config: what Keras builds the model of.
+        weight_bytes: how much its weights take.
+    """
+
+    config: dict[str, Any]
+    weight_bytes: int
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Looks at every member of a file.
+
+    Raises:
+        ArtifactError: where the file is not a Keras model, names a class that is not allowed, or is not what Keras
+            writes.
+    """
+    with _told(path), zipfile.ZipFile(path) as archive:
+        _check_members(path, archive)
+        config = json.loads(archive.read(_CONFIG))
+        names = _class_names(config)
+    forbidden = sorted(names - _ALLOWED_CLASSES)
+    if forbidden:
+        raise ArtifactError(f"{path} is made of classes that are not allowed: {', '.join(forbidden)}")
+    with _told(path), zipfile.ZipFile(path) as archive:
+        return ModelFile(config, _weight_bytes(path, archive.read(_WEIGHTS)))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except Exception as error:  # zipfile, zlib, json and HDF5 raise whatever a damaged file leads them to
+        raise ArtifactError(f"{path} is not a Keras model file: {' '.join(str(error).split())}") from error
+
+
+def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    members = archive.infolist()
+    config = archive.getinfo(_CONFIG)
+    if config.file_size > _LARGEST_CONFIG:
+        raise ArtifactError(f"{path}: its config.json has {config.file_size} bytes; {_LARGEST_CONFIG} are allowed")
+    names = sorted(member.filename for member in members)
+    if len(names) > len(_MEMBERS) or not _MEMBERS.issuperset(names):
+        raise ArtifactError(f"{path} should hold {', '.join(sorted(_MEMBERS))} and nothing else")
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise ArtifactError(f"{path}: {member.filename} is compressed, and models are published as they are")
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise ArtifactError(f"{path}: its members say that they are larger than the file")
+
+
+def _class_names(config: Any) -> set[str]:
+    """Every `class_name` at any depth; one outside of Keras' own modules is named with its module."""
+    if isinstance(config, list):
+        return set().union(*map(_class_names, config))
+    if not isinstance(config, dict):
+        return set()
+    names = set().union(*map(_class_names, config.values()))
+    # A tensor that one layer hands to the next; not something that Keras builds.
+    if "class_name" in config and config["class_name"] != "__keras_tensor__":
+        module = str(config.get("module", ""))
+        own = module == "keras" or module.startswith("keras.")
+        names.add(str(config["class_name"]) if own else f"{module}.{config['class_name']}")
+    return names
+
+
+def _weight_bytes(path: Path, content: bytes) -> int:
+    with h5py.File(io.BytesIO(content), "r") as file:
+        datasets: list[h5py.Dataset] = []
+        linked: list[str] = []
+        file.visititems(lambda _, item: datasets.append(item) if isinstance(item, h5py.Dataset) else None)
+        file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else linked.append(name))
+        if linked:
+            raise ArtifactError(f"{path}: {linked[0]} in its weights is a link to somewhere else")
+        for dataset in datasets:
+            _check_dataset(path, dataset)
+        size = sum(int(dataset.nbytes) for dataset in datasets)
+    if size > len(content):
+        raise ArtifactError(f"{path}: its weights say that they have {size:,} bytes, in a file of {len(content):,}")
+    return size
+
+
+def _check_dataset(path: Path, dataset: h5py.Dataset) -> None:
+    """Refuses what is not plainly there: stored in another file, compressed, or all made of one fill value."""
+    plain = not (dataset.external or dataset.is_virtual or dataset.chunks) and dataset.dtype.kind in _NUMBER_KINDS
+    if not plain or dataset.id.get_storage_size() != dataset.nbytes:
+        raise ArtifactError(f"{path}: {dataset.name} in its weights is not an array as Keras writes it")
