@@ -39,6 +39,26 @@ _LIMITS = Limits()
 )
 @click.option("--default-model", help="The model that answers requests that name none.  [default: the only one]")
 @click.option(
+    "--watch-seconds",
+    default=_DEFAULTS.watch_seconds,
+    show_default=True,
+    type=Seconds(),
+    help="How often to look for new versions, and for what `rankserve models` has changed; 0 for never.",
+)
+@click.option(
+    "--keep-versions",
+    default=_DEFAULTS.keep_versions,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How many of the newest versions of a model to hold, beside those that are pinned, have an alias, or are a "
+    "canary or shadow; 0 for all.",
+)
+@click.option(
+    "--max-memory-mib",
+    type=click.IntRange(1),
+    help="Memory that a process may hold when it loads another version.  [default: what the machine has]",
+)
+@click.option(
     "--max-table-mib",
     default=_DEFAULTS.max_table_mib,
     show_default=True,
@@ -140,6 +160,9 @@ def serve(
     host: str,
     port: int,
     default_model: str | None,
+    watch_seconds: float,
+    keep_versions: int,
+    max_memory_mib: int | None,
     max_table_mib: int,
     grace_seconds: float,
     drain_seconds: float,
@@ -148,7 +171,7 @@ def serve(
     security: SecurityConfig,
     **limits: Any,
 ) -> None:
-    """Serve the newest version of every model over gRPC.
+    """Serve the newest version of every model over gRPC, and each newer one as soon as it is published.
 
     Prints one line when it is ready. SIGTERM or Ctrl-C finishes what is in flight and stops; a second one stops now.
 
@@ -163,6 +186,9 @@ def serve(
         host=host,
         port=port,
         default_model=default_model,
+        watch_seconds=watch_seconds,
+        keep_versions=keep_versions,
+        max_memory_mib=max_memory_mib,
         max_table_mib=max_table_mib,
         grace_seconds=grace_seconds,
         drain_seconds=drain_seconds,

@@ -21,7 +21,10 @@ class ServerConfig:
         host: address to listen on; loopback unless the operator decides otherwise.
         port: 0 for any free one.
         default_model: which model answers requests that name none; None where there is only one.
+        watch_seconds: how often MODELS_DIR is looked at for new versions and the operator's wishes; 0 for never.
+        keep_versions: how many of the newest versions of a model are loaded; 0 for all.
         max_table_mib: how large the folded tables of one version may become; what would pass it is kept as embeddings.
+        max_memory_mib: what this process may hold in all when it loads another version; None for what the machine has.
         grace_seconds: how long a server that was told to stop goes on, so that load balancers see that it will.
         drain_seconds: how long a stopping server waits for calls in flight.
         workers: how many processes share the port.
@@ -33,7 +36,10 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 50051
     default_model: str | None = None
+    watch_seconds: float = 1.0
+    keep_versions: int = 1
     max_table_mib: int = 2_048
+    max_memory_mib: int | None = None
     grace_seconds: float = 0.0
     drain_seconds: float = 30.0
     transport: TransportName = "auto"

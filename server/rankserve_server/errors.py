@@ -74,6 +74,14 @@ class NotReadyError(RequestError):
     """The server is loading its models or shutting down."""
 
 
+class ConflictError(RequestError):
+    """What is asked for cannot be done to the models as they are."""
+
+
+class StorageError(RequestError):
+    """What is asked for cannot be kept on disk."""
+
+
 class UnauthenticatedError(RequestError):
     """Nobody knows who is calling."""
 

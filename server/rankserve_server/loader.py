@@ -5,12 +5,12 @@ steps of some milliseconds, between which requests are answered.
 """
 
 import hashlib
-import math
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -20,12 +20,15 @@ from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.parts import unpack
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.memory import MemoryShortageError, check_memory
 from rankserve_training.artifact import ArtifactError, read_artifact
 from rankserve_training.artifact.manifest import MANIFEST_FILE
+from rankserve_training.artifact.signing import read_trusted_keys
 
 # The lowest priority that there is: beside a serving version, loading gets what processor time is left.
-BESIDE_SERVING = 19
+_BESIDE_SERVING = 19
 _MOST_SECONDS = 900.0
+_STEP_SECONDS = 0.05
 
 
 class LoadRequest(msgspec.Struct, frozen=True):
@@ -33,12 +36,14 @@ class LoadRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         directory: MODELS_DIR/NAME/VERSION.
-        max_table_mib: see `load_version`; None for no limit.
+        max_table_mib: see `load_version`.
+        trusted_keys: files of public keys, likewise.
         niceness: 0 to 19.
     """
 
     directory: str
-    max_table_mib: float | None
+    max_table_mib: float
+    trusted_keys: list[str]
     niceness: int
 
 
@@ -47,68 +52,85 @@ class LoadReport(msgspec.Struct, frozen=True):
 
     Attributes:
         error: why there is none; empty where there is one.
+        memory_short: whether that is for want of memory.
         manifest_sha256: of the manifest that it has read.
+        table_bytes: what the engine's tables take.
     """
 
     error: str = ""
+    memory_short: bool = False
     manifest_sha256: str = ""
+    table_bytes: int = 0
 
 
-def load_apart(
-    directory: Path,
-    checkpoint: Callable[[], None],
-    max_table_mib: float = math.inf,
-    niceness: int = 0,
-) -> LoadedModel:
-    """Loads one version; see `loading.load_version`, which runs in the other process.
+@dataclass(frozen=True)
+class VersionLoader:
+    """Loads versions, each in a process of its own.
 
-    Args:
-        directory: MODELS_DIR/NAME/VERSION.
-        checkpoint: called between the steps, and while the other process works; what it raises ends both.
-        max_table_mib: what folding may make the tables take.
-        niceness: of the other process.
-
-    Raises:
-        ArtifactError: where the version may not serve, or the other process does not survive it.
+    Attributes:
+        checkpoint: called between the steps, and while another process works; what it raises ends the loading.
+        max_table_mib: how large folding may make the tables of a version.
+        max_memory_mib: what this process may hold in all; None for whatever the machine has.
+        trusted_keys: files of public keys, of which one has to have signed a version; where there are none, nobody.
     """
-    limit = None if math.isinf(max_table_mib) else max_table_mib
-    request = LoadRequest(str(directory.absolute()), limit, niceness)
-    command = [sys.executable, "-m", "rankserve_server.loader_process", msgspec.json.encode(request).decode()]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603, our own code
+
+    checkpoint: Callable[[], None]
+    max_table_mib: float = 2_048
+    max_memory_mib: int | None = None
+    trusted_keys: tuple[Path, ...] = ()
+
+    def load(self, directory: Path, beside_serving: bool = False) -> LoadedModel:
+        """Loads one version; see `loading.load_version`, which runs in the other process.
+
+        Args:
+            directory: MODELS_DIR/NAME/VERSION.
+            beside_serving: whether others are served meanwhile, and come first.
+
+        Raises:
+            MemoryShortageError: where there is too little memory for it.
+            ArtifactError: where the version may not serve, or the other process does not survive it.
+        """
+        keys = [str(path.absolute()) for path in self.trusted_keys]
+        niceness = _BESIDE_SERVING if beside_serving else 0
+        request = LoadRequest(str(directory.absolute()), self.max_table_mib, keys, niceness)
+        command = [sys.executable, "-m", "rankserve_server.loader_process", msgspec.json.encode(request).decode()]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603, our own code
+            try:
+                return self._received(directory, process)
+            finally:
+                process.kill()
+
+    def _received(self, directory: Path, process: subprocess.Popen[bytes]) -> LoadedModel:
+        assert process.stdout is not None  # noqa: S101, it was asked for
+        with _Watch(process, self.checkpoint) as watch:
+            line = process.stdout.readline()
+        watch.raise_found()
+        if not line.endswith(b"\n"):
+            raise _ending(directory, process)
+        report = msgspec.json.decode(line, type=LoadReport)
+        if report.error:
+            raise MemoryShortageError(report.error) if report.memory_short else ArtifactError(report.error)
         try:
-            return _received(directory, process, checkpoint)
-        finally:
-            process.kill()
+            check_memory(report.table_bytes, self.max_memory_mib)
+        except MemoryShortageError as error:
+            raise MemoryShortageError(f"{directory}: {error}") from error
+        return self._assembled(directory, report, process.stdout)
 
-
-def _received(directory: Path, process: subprocess.Popen[bytes], checkpoint: Callable[[], None]) -> LoadedModel:
-    assert process.stdout is not None  # noqa: S101, it was asked for
-    with _Watch(process, checkpoint) as watch:
-        line = process.stdout.readline()
-    watch.raise_found()
-    if not line.endswith(b"\n"):
-        raise ArtifactError(f"{directory}: {_ending(process)}")
-    report = msgspec.json.decode(line, type=LoadReport)
-    if report.error:
-        raise ArtifactError(report.error)
-    return _assembled(directory, report, process.stdout, checkpoint)
-
-
-def _assembled(directory: Path, report: LoadReport, stream: IO[bytes], checkpoint: Callable[[], None]) -> LoadedModel:
-    artifact = read_artifact(directory)
-    manifest = (directory / MANIFEST_FILE).read_bytes()
-    if hashlib.sha256(manifest).hexdigest() != report.manifest_sha256:
-        raise ArtifactError(f"{directory} was changed while it was loaded; publish a new version instead")
-    try:
-        engine = Engine(unpack(stream, checkpoint))
-    except EOFError as error:
-        raise ArtifactError(f"{directory}: the process that loads it ended before it had handed it over") from error
-    model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, artifact.read_newcomers())
-    try:
-        replay_golden_requests(model)
-    except ValueError as error:
-        raise ArtifactError(f"{directory}: {error}") from error
-    return model
+    def _assembled(self, directory: Path, report: LoadReport, stream: IO[bytes]) -> LoadedModel:
+        artifact = read_artifact(directory, read_trusted_keys(self.trusted_keys))
+        manifest = (directory / MANIFEST_FILE).read_bytes()
+        if hashlib.sha256(manifest).hexdigest() != report.manifest_sha256:
+            raise ArtifactError(f"{directory} was changed while it was loaded; publish a new version instead")
+        try:
+            engine = Engine(unpack(stream, self.checkpoint))
+        except EOFError as error:
+            raise ArtifactError(f"{directory}: the process that loads it ended before it had handed it over") from error
+        model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, artifact.read_newcomers())
+        try:
+            replay_golden_requests(model)
+        except ValueError as error:
+            raise ArtifactError(f"{directory}: {error}") from error
+        return model
 
 
 class _Watch:
@@ -148,12 +170,10 @@ class _Watch:
                 return
 
 
-_STEP_SECONDS = 0.05
-
-
-def _ending(process: subprocess.Popen[bytes]) -> str:
+def _ending(directory: Path, process: subprocess.Popen[bytes]) -> ArtifactError:
     code = process.wait()
+    if code == -signal.SIGKILL:
+        return MemoryShortageError(f"{directory}: the process that loads it was killed; is there too little memory?")
     if code < 0:
-        name = signal.Signals(-code).name
-        return f"the process that loads it was ended by {name}; is there too little memory?"
-    return f"the process that loads it ended with {code}; the log says more"
+        return ArtifactError(f"{directory}: the process that loads it was ended by {signal.Signals(-code).name}")
+    return ArtifactError(f"{directory}: the process that loads it ended with {code}; the log says more")

@@ -7,7 +7,6 @@ stdout. Whatever a version does to it, the server goes on: it may be killed, run
 import ctypes
 import hashlib
 import logging
-import math
 import os
 import signal
 import sys
@@ -46,20 +45,24 @@ def _be_modest(niceness: int) -> None:
 
 
 def _load(request: LoadRequest, stream: BinaryIO) -> None:
-    from rankserve_server.engine.parts import pack
+    from rankserve_server.engine.parts import pack, table_bytes
     from rankserve_server.loading import load_version
     from rankserve_training.artifact import ArtifactError
+    from rankserve_training.artifact.signing import read_trusted_keys
 
     directory = Path(request.directory)
-    limit = math.inf if request.max_table_mib is None else request.max_table_mib
     try:
-        model = load_version(directory, lambda: None, limit)
+        keys = read_trusted_keys([Path(path) for path in request.trusted_keys])
+        model = load_version(directory, lambda: None, request.max_table_mib, keys)
         digest = hashlib.sha256((directory / MANIFEST_FILE).read_bytes()).hexdigest()
     except (ArtifactError, OSError, MemoryError) as error:
-        stream.write(msgspec.json.encode(LoadReport(error=str(error) or type(error).__name__)) + b"\n")
+        report = LoadReport(error=str(error) or type(error).__name__, memory_short=isinstance(error, MemoryError))
+        stream.write(msgspec.json.encode(report) + b"\n")
         return
-    stream.write(msgspec.json.encode(LoadReport(manifest_sha256=digest)) + b"\n")
-    pack(model.engine.parts, stream)
+    parts = model.engine.parts
+    report = LoadReport(manifest_sha256=digest, table_bytes=table_bytes(parts))
+    stream.write(msgspec.json.encode(report) + b"\n")
+    pack(parts, stream)
 
 
 if __name__ == "__main__":

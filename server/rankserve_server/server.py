@@ -5,12 +5,14 @@ import gc
 import logging
 import os
 from collections.abc import Coroutine
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.loader import VersionLoader
 from rankserve_server.notify import Notifier
-from rankserve_server.repository import Repository
 from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
@@ -24,6 +26,10 @@ from rankserve_server.starting import (
 )
 from rankserve_server.transport.admin import AdminServer
 from rankserve_server.transport.choosing import open_transport
+from rankserve_server.versions.entry import ModelState
+from rankserve_server.versions.repository import Repository
+from rankserve_server.versions.shadowing import ShadowScorer
+from rankserve_server.versions.watcher import Watcher
 from rankserve_training.artifact import ArtifactError
 
 _log = logging.getLogger(__name__)
@@ -79,11 +85,14 @@ class Server:
 
     def _build(self) -> None:
         config = self.config
-        self._repository = Repository(
-            config.models_dir, config.default_model, config.max_table_mib, config.security.trusted_keys
+        loader = VersionLoader(
+            self._check_not_stopped, config.max_table_mib, config.max_memory_mib, config.security.trusted_keys
         )
-        planner = Planner(self._repository, config.limits)
-        access, models = Access(config), ModelService(self._repository)
+        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, loader.load)
+        self._watcher = Watcher(self._repository, config.watch_seconds)
+        self._shadows = ShadowScorer(self._repository)
+        planner = Planner(self._repository, config.limits, self._shadows)
+        access, models = Access(config), ModelService(self._repository, self._shadows)
         self._transport = open_transport(config, planner, models, access)
         self._admin = AdminServer(config, models, access)
 
@@ -101,7 +110,7 @@ class Server:
     async def _load(self) -> bool:
         """Loads the models beside the event loop; False where a signal came meanwhile."""
         try:
-            await asyncio.to_thread(self._repository.load, self._check_not_stopped)
+            await asyncio.to_thread(self._repository.load)
         except _StoppedError:
             return False
         except asyncio.CancelledError:
@@ -115,6 +124,9 @@ class Server:
 
     async def _serve(self) -> None:
         await self._transport.set_serving()
+        self._show_models_health()
+        self._repository.on_change(partial(self._versions_changed, asyncio.get_running_loop()))
+        self._watcher.start()
         served = ", ".join(_describe(model) for model in self._repository.served())
         print_ready(f"{READY}{self._address}, serving {served}")
         self._notifier.send("READY=1")
@@ -130,6 +142,7 @@ class Server:
 
     async def _shut_down(self) -> None:
         """Calls in flight are finished, then connections are closed."""
+        self._stopping.set()  # also where it was not a signal that ended it: no version is loaded any more
         await self._transport.set_not_serving()
         await self._unless_hurried(self._transport.drain(self.config.drain_seconds))
         left = self._transport.in_flight
@@ -137,6 +150,8 @@ class Server:
             _log.warning("Stopping with %d requests in flight.", left)
         await self._transport.stop(at_once=bool(left))
         await self._admin.stop()
+        await asyncio.to_thread(self._watcher.stop)
+        await asyncio.to_thread(self._shadows.stop)
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, None]) -> None:
         """Waits for something, until a second signal at most."""
@@ -145,6 +160,19 @@ class Server:
         await asyncio.wait((task, hurry), return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         task.cancel()
+
+    def _versions_changed(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On whichever thread has changed them."""
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(self._show_models_health)
+
+    def _show_models_health(self) -> None:
+        """What the health service says of each model, by NAME, and of each version, by NAME/VERSION."""
+        if self._stopping.is_set():
+            return
+        served = {model.name: True for model in self._repository.served()}
+        versions = {f"{e.name}/{e.version}": e.state is ModelState.READY for e in self._repository.entries()}
+        self._transport.set_models_health(served | versions)
 
     def _check_not_stopped(self) -> None:
         """Between the steps of loading, on its thread."""

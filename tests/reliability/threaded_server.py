@@ -13,8 +13,8 @@ import grpc
 import pytest
 
 from integration.server_process import free_port, wait_for_port
-from rankserve_server import repository
 from rankserve_server.config import ServerConfig
+from rankserve_server.loader import VersionLoader
 from rankserve_server.server import Server
 from server.service.conftest import SignalledLoop
 from server.small_model import small_model
@@ -32,7 +32,7 @@ def threaded_server(config: ServerConfig, models_dir: Path) -> Iterator[str]:
             runner.run(Server(config).run())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repository, "load_version", lambda *_, **__: small_model())
+        patch.setattr(VersionLoader, "load", lambda *_, **__: small_model())
         thread = threading.Thread(target=run)
         thread.start()
         try:

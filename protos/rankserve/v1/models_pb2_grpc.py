@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Lists and describes the models of a server.
+    """Lists and describes the models of a server, and says which of their versions answer.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,20 @@ class ModelServiceStub:
                 request_serializer=rankserve_dot_v1_dot_models__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=rankserve_dot_v1_dot_models__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.Reload = channel.unary_unary(
+                '/rankserve.v1.ModelService/Reload',
+                request_serializer=rankserve_dot_v1_dot_models__pb2.ReloadRequest.SerializeToString,
+                response_deserializer=rankserve_dot_v1_dot_models__pb2.ReloadResponse.FromString,
+                _registered_method=True)
+        self.ChangeServing = channel.unary_unary(
+                '/rankserve.v1.ModelService/ChangeServing',
+                request_serializer=rankserve_dot_v1_dot_models__pb2.ChangeServingRequest.SerializeToString,
+                response_deserializer=rankserve_dot_v1_dot_models__pb2.ChangeServingResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
-    """Lists and describes the models of a server.
+    """Lists and describes the models of a server, and says which of their versions answer.
     """
 
     def ListModels(self, request, context):
@@ -61,6 +71,27 @@ class ModelServiceServicer:
     def GetModel(self, request, context):
         """One version with everything that its manifest says. Fails with NOT_FOUND (details hold a
         google.rpc.ResourceInfo) where the server has no such model, version or alias.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reload(self, request, context):
+        """For operators. Looks for new versions at once, also for ones whose files have only just been written, and answers
+        when those that can be served are. A version that cannot be served is no error: `state_message` says why it is not.
+        Fails with NOT_FOUND (details hold a google.rpc.ResourceInfo) where there is no such model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeServing(self, request, context):
+        """For operators. Changes which versions of a model answer: durably, and for every server that has the same models
+        directory; this one has changed when it answers, the others change when they next look. A version that is named is
+        loaded first if it is not yet. Fails with NOT_FOUND (details hold a google.rpc.ResourceInfo) where the model or the
+        version is not there, with FAILED_PRECONDITION where the version cannot be served or there is nothing to change,
+        with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its range, and with INTERNAL
+        where the change cannot be written down; then everything stays as it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +110,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=rankserve_dot_v1_dot_models__pb2.GetModelRequest.FromString,
                     response_serializer=rankserve_dot_v1_dot_models__pb2.GetModelResponse.SerializeToString,
             ),
+            'Reload': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reload,
+                    request_deserializer=rankserve_dot_v1_dot_models__pb2.ReloadRequest.FromString,
+                    response_serializer=rankserve_dot_v1_dot_models__pb2.ReloadResponse.SerializeToString,
+            ),
+            'ChangeServing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeServing,
+                    request_deserializer=rankserve_dot_v1_dot_models__pb2.ChangeServingRequest.FromString,
+                    response_serializer=rankserve_dot_v1_dot_models__pb2.ChangeServingResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'rankserve.v1.ModelService', rpc_method_handlers)
@@ -88,7 +129,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Lists and describes the models of a server.
+    """Lists and describes the models of a server, and says which of their versions answer.
     """
 
     @staticmethod
@@ -135,6 +176,60 @@ class ModelService:
             '/rankserve.v1.ModelService/GetModel',
             rankserve_dot_v1_dot_models__pb2.GetModelRequest.SerializeToString,
             rankserve_dot_v1_dot_models__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rankserve.v1.ModelService/Reload',
+            rankserve_dot_v1_dot_models__pb2.ReloadRequest.SerializeToString,
+            rankserve_dot_v1_dot_models__pb2.ReloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeServing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rankserve.v1.ModelService/ChangeServing',
+            rankserve_dot_v1_dot_models__pb2.ChangeServingRequest.SerializeToString,
+            rankserve_dot_v1_dot_models__pb2.ChangeServingResponse.FromString,
             options,
             channel_credentials,
             insecure,

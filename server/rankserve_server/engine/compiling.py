@@ -12,8 +12,6 @@ from rankserve_server.engine.buckets import BLOCK_ROWS, BUCKETS, LARGEST_BUCKET
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.formula import (
     Formula,
-    Side,
-    Weights,
     by_blocks,
     first_sums,
     first_sums_of_one,
@@ -25,6 +23,7 @@ from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.newcomer_compiling import compile_newcomers, equal_newcomer_calls
 from rankserve_server.engine.newcomers import SLOTS
 from rankserve_server.engine.parts import Call, EngineParts
+from rankserve_server.engine.tables import Side, Weights
 from rankserve_training.model.folded import FoldedModel
 
 _log = logging.getLogger(__name__)

@@ -2,53 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rankserve_server.engine.jax_setup import jax
+from rankserve_server.engine.tables import Floats, Side, Weights
 from rankserve_training.model.folded import DenseLayer, FoldedModel
-
-_Floats = npt.NDArray[np.float32]
-
-
-class Side(NamedTuple):
-    """The tables of the users or of the items, or rows of them: float32[rows, columns] each, or float32[columns].
-
-    Attributes:
-        first: what the first layer's sums are made of.
-        rating: to be multiplied with the other side's and added to the rating; None where the model has none.
-        choice: to be multiplied with the other side's for the choice; None where the model has none.
-    """
-
-    first: Any
-    rating: Any
-    choice: Any
-
-    @property
-    def columns(self) -> tuple[int, ...]:
-        """How many columns each table has that there is."""
-        return tuple(table.shape[1] for table in self if table is not None)
-
-    def take(self, rows: Any) -> "Side":
-        """These rows of the tables."""
-        # Rows come from our own index; `clip` only spares the compiled code the handling of others.
-        return Side(*(None if table is None else table.at[rows].get(mode="clip") for table in self))
-
-
-class Weights(NamedTuple):
-    """What the tables leave of a model.
-
-    Attributes:
-        user: the users' part of the first layer, as kernel and bias; None where it is folded.
-        item: the items' part.
-        layers: the layers after the first, likewise.
-    """
-
-    user: tuple[_Floats, _Floats] | None
-    item: tuple[_Floats, _Floats] | None
-    layers: list[tuple[_Floats, _Floats] | None]
 
 
 def user_side(model: FoldedModel) -> Side:
@@ -138,5 +98,5 @@ def _products(users: Any, items: Any) -> Any:
     return (products @ np.ones((products.shape[1], 1), np.float32))[:, 0]
 
 
-def _pair(layer: DenseLayer | None) -> tuple[_Floats, _Floats] | None:
+def _pair(layer: DenseLayer | None) -> tuple[Floats, Floats] | None:
     return None if layer is None else (layer.kernel, layer.bias)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rankserve_server.engine.arrays import Rows, Scores
 from rankserve_server.engine.buckets import BLOCK_ROWS, LARGEST_BUCKET
-from rankserve_server.engine.formula import Formula, Side, Weights, by_blocks, item_side, user_side
+from rankserve_server.engine.formula import Formula, by_blocks, item_side, user_side
 from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.newcomers import (
     BLOCK_ENTRIES,
@@ -22,6 +22,7 @@ from rankserve_server.engine.newcomers import (
     no_sums,
 )
 from rankserve_server.engine.parts import Call, EngineParts, NewcomerParts
+from rankserve_server.engine.tables import Side, Weights
 from rankserve_training.model.folded import FoldedModel
 
 # Fewer than for pairs: the rest of such a request takes longer than the padding.

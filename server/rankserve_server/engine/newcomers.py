@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from rankserve_server.engine.arrays import PendingScores, Rows, padded
 from rankserve_server.engine.buckets import bucket_for
-from rankserve_server.engine.formula import Side
 from rankserve_server.engine.jax_setup import jax
+from rankserve_server.engine.tables import Side
 
 if TYPE_CHECKING:
     from rankserve_server.engine.parts import Call, EngineParts, NewcomerParts

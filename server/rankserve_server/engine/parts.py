@@ -11,8 +11,8 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from jax.experimental import serialize_executable
 
-from rankserve_server.engine.formula import Side, Weights
 from rankserve_server.engine.jax_setup import jax
+from rankserve_server.engine.tables import Side, Weights
 
 Call: TypeAlias = Callable[..., Any]
 
@@ -59,6 +59,11 @@ class EngineParts:
     newcomers: NewcomerParts | None
 
 
+def table_bytes(parts: EngineParts) -> int:
+    """What the tables and weights take on the device."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(_tables(parts)))
+
+
 def pack(parts: EngineParts, stream: IO[bytes]) -> None:
     """Writes the parts of an engine, for `unpack` on the same machine.
 
@@ -66,10 +71,7 @@ def pack(parts: EngineParts, stream: IO[bytes]) -> None:
         OSError: where the stream does not take them.
     """
     newcomers = parts.newcomers
-    tables = (parts.users, parts.items, parts.weights) + (
-        (newcomers.user_entries, newcomers.item_entries) if newcomers else ()
-    )
-    leaves, structure = jax.tree.flatten(tables)
+    leaves, structure = jax.tree.flatten(_tables(parts))
     calls = {
         "pairs": {bucket: _serialised(call) for bucket, call in parts.pair_calls.items()},
         "catalog": _serialised(parts.catalog_call),
@@ -117,6 +119,12 @@ def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> 
     )
     pair_calls = {bucket: call(each) for bucket, each in calls["pairs"].items()}
     return EngineParts(item_count, users, items, weights, pair_calls, call(calls["catalog"]), newcomers)
+
+
+def _tables(parts: EngineParts) -> tuple[Any, ...]:
+    newcomers = parts.newcomers
+    entries = (newcomers.user_entries, newcomers.item_entries) if newcomers else ()
+    return (parts.users, parts.items, parts.weights, *entries)
 
 
 def _read_table(stream: IO[bytes], shape: tuple[int, ...]) -> Any:

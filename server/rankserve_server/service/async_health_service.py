@@ -1,7 +1,7 @@
 """The health service on grpc.aio."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from rankserve_server.errors import NotReadyError
 from rankserve_server.service.calls import Context, fail
@@ -19,6 +19,11 @@ class AsyncHealthService:
     def set(self, status: int) -> None:
         """Sets the status of all services, and tells those who watch."""
         self._health.set(status)
+        self._wake()
+
+    def set_models(self, ready: Mapping[str, bool]) -> None:
+        """See `Health.set_models`."""
+        self._health.set_models(ready)
         self._wake()
 
     def end(self) -> None:

@@ -4,13 +4,14 @@ grpc_health's own servicers hold a thread for each open Watch, can lock themselv
 ends as an error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from grpc_health.v1 import health_pb2
 
 from rankserve_server.errors import UnknownServiceError
 from rankserve_server.service.conversion import parsed
 
+_SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
@@ -24,12 +25,19 @@ class Health:
 
     def __init__(self, services: Sequence[str]) -> None:
         """All of them are not serving yet."""
+        self._services = tuple(services)
         self._statuses: dict[str, int] = dict.fromkeys(services, _NOT_SERVING)
         self.changes = 0
 
     def set(self, status: int) -> None:
-        """Sets the status of all services."""
+        """Sets the status of all services, and of all models that are known."""
         self._statuses = dict.fromkeys(self._statuses, status)
+        self.changes += 1
+
+    def set_models(self, ready: Mapping[str, bool]) -> None:
+        """Says which models and versions there are, by name, and whether they answer."""
+        models = {name: _SERVING if is_ready else _NOT_SERVING for name, is_ready in ready.items()}
+        self._statuses = {name: self._statuses[name] for name in self._services} | models
         self.changes += 1
 
     def check(self, request: bytes) -> bytes:

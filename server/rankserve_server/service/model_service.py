@@ -1,29 +1,28 @@
 """ModelService."""
 
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from rankserve.v1 import models_pb2, models_pb2_grpc
-from rankserve_server.errors import RequestError
-from rankserve_server.repository import ModelEntry, ModelState, Repository
+from rankserve_server.errors import InvalidRequestError, RequestError, Violation
+from rankserve_server.service.model_description import model_message
 from rankserve_server.service.selector import selection_of
-from rankserve_server.service.status import STATUS_DETAILS_KEY, code_of, status_of
-from rankserve_training.artifact import Manifest
-
-_STATES = {
-    ModelState.LOADING: models_pb2.MODEL_STATE_LOADING,
-    ModelState.READY: models_pb2.MODEL_STATE_READY,
-    ModelState.FAILED: models_pb2.MODEL_STATE_FAILED,
-}
+from rankserve_server.service.status import call_status_of
+from rankserve_server.versions import plan_changes
+from rankserve_server.versions.entry import ModelEntry
+from rankserve_server.versions.plan_changes import PlanChange
+from rankserve_server.versions.repository import Repository
+from rankserve_server.versions.shadowing import ShadowScorer
 
 
 class ModelService(models_pb2_grpc.ModelServiceServicer):
-    """Lists and describes what the repository has. Its methods run on threads, on every transport."""
+    """Describes what the repository has, and changes it. Its methods run on threads, on every transport."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, shadows: ShadowScorer) -> None:
         self._repository = repository
+        self._shadows = shadows
 
     def ListModels(
         self,
@@ -31,57 +30,67 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         context: grpc.ServicerContext,  # noqa: ARG002, gRPC passes it
     ) -> models_pb2.ListModelsResponse:
         """Every version that was tried, by name, newest first."""
-        return models_pb2.ListModelsResponse(models=[self._describe(entry) for entry in self._repository.entries()])
+        return models_pb2.ListModelsResponse(models=self._described(self._repository.entries()))
 
     def GetModel(
         self, request: models_pb2.GetModelRequest, context: grpc.ServicerContext
     ) -> models_pb2.GetModelResponse:
         """One version."""
-        try:
+        with _errors_told(context):
             entry = self._repository.entry(**selection_of(request.model))
-        except RequestError as error:
-            status = status_of(error)
-            context.set_trailing_metadata(((STATUS_DETAILS_KEY, status.SerializeToString()),))
-            context.abort(code_of(error), status.message)
-        return models_pb2.GetModelResponse(model=self._describe(entry))
+        (model,) = self._described([entry])
+        return models_pb2.GetModelResponse(model=model)
 
-    def _describe(self, entry: ModelEntry) -> models_pb2.Model:
-        model = models_pb2.Model(
-            name=entry.name,
-            version=entry.version,
-            state=_STATES[entry.state],
-            state_message=entry.message,
-            is_default=self._repository.is_default(entry),
-        )
-        if entry.model is not None:
-            model.MergeFrom(_from_manifest(entry.model.manifest))
-            abilities = entry.model.abilities
-            model.abilities.MergeFrom(
-                models_pb2.Abilities(
-                    history=abilities.history,
-                    user_features=abilities.user_features,
-                    new_items=abilities.new_items,
-                    choice=abilities.choice,
-                )
-            )
-        return model
+    def Reload(self, request: models_pb2.ReloadRequest, context: grpc.ServicerContext) -> models_pb2.ReloadResponse:
+        """Looks at the directory at once."""
+        with _errors_told(context):
+            entries = self._repository.reload(request.name, request.retry_quarantined)
+        return models_pb2.ReloadResponse(models=self._described(entries))
+
+    def ChangeServing(
+        self, request: models_pb2.ChangeServingRequest, context: grpc.ServicerContext
+    ) -> models_pb2.ChangeServingResponse:
+        """Changes which versions answer."""
+        with _errors_told(context):
+            entries = self._repository.change_plan(request.name, change_of(request))
+        return models_pb2.ChangeServingResponse(models=self._described(entries))
+
+    def _described(self, entries: Iterable[ModelEntry]) -> list[models_pb2.Model]:
+        return [model_message(entry, self._repository.roles(entry), self._shadows) for entry in entries]
 
 
-def _from_manifest(manifest: Manifest) -> models_pb2.Model:
-    created = Timestamp()
-    created.FromDatetime(datetime.fromisoformat(manifest.created))
-    return models_pb2.Model(
-        create_time=created,
-        preset=manifest.training.preset,
-        dataset=models_pb2.Dataset(
-            name=manifest.dataset.name,
-            fingerprint=manifest.dataset.fingerprint,
-            rating_count=manifest.dataset.rating_count,
-        ),
-        metrics=manifest.metrics,
-        user_count=manifest.users.count,
-        item_count=manifest.items.count,
-        rating_min=manifest.rating_scale.minimum,
-        rating_max=manifest.rating_scale.maximum,
-        library_versions=manifest.library_versions,
-    )
+def change_of(request: models_pb2.ChangeServingRequest) -> PlanChange:
+    """What a request wants of a model's plan.
+
+    Raises:
+        InvalidRequestError: where it wants nothing, or a field is out of its range.
+    """
+    match request.WhichOneof("change"):
+        case "promote":
+            return plan_changes.promote(request.promote.version)
+        case "roll_back":
+            return plan_changes.roll_back()
+        case "pin":
+            return plan_changes.pin(request.pin.version if request.pin.HasField("version") else None)
+        case "unpin":
+            return plan_changes.unpin()
+        case "set_alias":
+            return plan_changes.set_alias(request.set_alias.alias, request.set_alias.version)
+        case "delete_alias":
+            return plan_changes.delete_alias(request.delete_alias.alias)
+        case "set_canary":
+            return plan_changes.set_canary(request.set_canary.version, request.set_canary.percent)
+        case "set_shadow":
+            return plan_changes.set_shadow(request.set_shadow.version, request.set_shadow.percent)
+    raise InvalidRequestError(Violation("change", "none is set, or one that this server does not know; set one"))
+
+
+@contextmanager
+def _errors_told(context: grpc.ServicerContext) -> Iterator[None]:
+    """Ends the call with the status of what is raised."""
+    try:
+        yield
+    except RequestError as error:
+        code, message, trailers = call_status_of(error)
+        context.set_trailing_metadata(trailers)
+        context.abort(code, message)

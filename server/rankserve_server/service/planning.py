@@ -10,12 +10,13 @@ from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.ranking import Plan, Ranking, RankQuery
-from rankserve_server.repository import Repository
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed, query_of, refusal_of, response_of
 from rankserve_server.service.encoding import ResponseEncoder
 from rankserve_server.service.plain_requests import PlainRequest
 from rankserve_server.service.selector import selection_of
+from rankserve_server.versions.repository import Repository
+from rankserve_server.versions.shadowing import ShadowScorer
 
 _NO_SCORES = np.zeros(0, np.float32)
 
@@ -25,16 +26,20 @@ class PlannedRequest:
     """A request on its way.
 
     Attributes:
+        query: what is asked.
         plan: what is scored, and what becomes of the scores.
         model: the version that answers.
         encoder: of its responses.
         jobs: one job; none where nothing is left to score.
+        shadows: who may score it too.
     """
 
+    query: RankQuery
     plan: Plan
     model: LoadedModel
     encoder: ResponseEncoder
     jobs: list[ScoreJob]
+    shadows: ShadowScorer
 
     def response(self) -> ranking_pb2.RankResponse:
         """The answer, once the job is done.
@@ -54,7 +59,9 @@ class PlannedRequest:
         job = self.jobs[0]
         if job.error is not None:
             raise job.error
-        return self.plan.finish(job.scores)
+        ranking = self.plan.finish(job.scores)
+        self.shadows.consider(self.model, self.query, ranking)
+        return ranking
 
 
 @dataclass(slots=True)
@@ -81,9 +88,10 @@ class PlannedBatch:
 class Planner:
     """Plans requests with the models of a repository."""
 
-    def __init__(self, repository: Repository, limits: Limits) -> None:
+    def __init__(self, repository: Repository, limits: Limits, shadows: ShadowScorer) -> None:
         self._repository = repository
         self._limits = limits
+        self._shadows = shadows
         # Weak, so that an encoder goes with its version.
         self._encoders: WeakKeyDictionary[LoadedModel, ResponseEncoder] = WeakKeyDictionary()
 
@@ -106,7 +114,8 @@ class Planner:
             RequestError: where it cannot be answered.
         """
         query = query_of(request, self._limits)
-        return self._planned(query, self._repository.select(**selection_of(request.model)), deadline)
+        model = self._repository.select(**selection_of(request.model), user_id=query.user_id)
+        return self._planned(query, model, deadline)
 
     def plan_message(self, message: bytes, plain: PlainRequest | None, deadline: float) -> PlannedRequest:
         """Plans one request, as its bytes came.
@@ -121,7 +130,8 @@ class Planner:
         """
         if plain is None or len(plain.candidate_ids) > self._limits.max_candidates:
             return self.plan(parsed(ranking_pb2.RankRequest, message), deadline)
-        return self._planned(RankQuery(plain.user_id, plain.candidate_ids), self._repository.select(), deadline)
+        query = RankQuery(plain.user_id, plain.candidate_ids)
+        return self._planned(query, self._repository.select(user_id=query.user_id), deadline)
 
     def plan_batch(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
         """Plans the requests of a BatchRank call.
@@ -151,7 +161,7 @@ class Planner:
         jobs = []
         if plan.count:
             jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer))
-        return PlannedRequest(plan, model, self._encoder(model), jobs)
+        return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:
         encoder = self._encoders.get(model)

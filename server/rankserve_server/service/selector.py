@@ -6,7 +6,7 @@ from rankserve.v1 import ranking_pb2
 
 
 class Selection(TypedDict):
-    """The arguments of `Repository.select` and `Repository.entry`."""
+    """Arguments of `Repository.select` and `Repository.entry`."""
 
     name: str
     version: int | None

@@ -11,12 +11,14 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from rankserve_server.errors import (
+    ConflictError,
     ExpiredError,
     InvalidRequestError,
     NotReadyError,
     OverloadedError,
     PermissionDeniedError,
     RequestError,
+    StorageError,
     UnauthenticatedError,
     UnknownModelError,
     UnknownServiceError,
@@ -32,6 +34,8 @@ _CODES: dict[type[RequestError], grpc.StatusCode] = {
     OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExpiredError: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReadyError: grpc.StatusCode.UNAVAILABLE,
+    ConflictError: grpc.StatusCode.FAILED_PRECONDITION,
+    StorageError: grpc.StatusCode.INTERNAL,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
 }

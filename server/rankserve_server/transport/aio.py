@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -82,6 +83,9 @@ class AioTransport:
 
     async def set_not_serving(self) -> None:
         self._health.set(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    def set_models_health(self, ready: Mapping[str, bool]) -> None:
+        self._health.set_models(ready)
 
     async def drain(self, seconds: float) -> None:
         await self._calls.drain(seconds)

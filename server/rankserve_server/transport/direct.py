@@ -1,6 +1,7 @@
 """The transport with the direct lane: a public threaded `grpc.Server` whose ranking service the lane answers."""
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -55,6 +56,9 @@ class DirectTransport:
 
     async def set_not_serving(self) -> None:
         self._health.set(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    def set_models_health(self, ready: Mapping[str, bool]) -> None:
+        self._health.set_models(ready)
 
     async def drain(self, seconds: float) -> None:
         await asyncio.to_thread(self._lane.drain, seconds)

@@ -1,5 +1,6 @@
 """What the server's life needs of a transport."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -29,6 +30,9 @@ class Transport(Protocol):
 
     async def set_not_serving(self) -> None:
         """Makes the health service say NOT_SERVING, for good."""
+
+    def set_models_health(self, ready: Mapping[str, bool]) -> None:
+        """What the health service says of models and versions, by name; on the event loop, while it serves."""
 
     async def drain(self, seconds: float) -> None:
         """Refuses new requests, ends open streams, and waits at most so long for the requests in flight."""

@@ -5,6 +5,8 @@ version is tried again.
 """
 
 import logging
+import os
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -68,9 +70,11 @@ class Quarantine:
         path = self._path(version)
         try:
             path.parent.mkdir(exist_ok=True)
-            scratch = path.with_suffix(".new")
-            scratch.write_bytes(msgspec.json.encode(entry))
-            scratch.rename(path)
+            # Under a name of its own: several workers may find the same at the same time.
+            descriptor, scratch = tempfile.mkstemp(prefix=".", dir=path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(entry)) + b"\n")
+            Path(scratch).rename(path)
         except OSError as error:
             _log.warning("%s cannot be written, so that a restart will try the version again: %s", path, error.strerror)
 
@@ -78,7 +82,10 @@ class Quarantine:
         """Forgets everything, so that all versions are tried again."""
         self._entries.clear()
         for path in (self._model_dir / FOLDER).glob("*.json"):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                _log.warning("%s cannot be removed, so that its version is not tried again: %s", path, error.strerror)
 
     def _read(self, version: int) -> QuarantineEntry | None:
         try:

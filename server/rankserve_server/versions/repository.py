@@ -4,17 +4,20 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from rankserve_server.errors import NotReadyError, UnknownModelError
+from rankserve_server.errors import ConflictError, NotReadyError, UnknownModelError
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.versions.model_versions import Load, ModelEntry, ModelVersions
-from rankserve_server.versions.routes import Routes
-from rankserve_server.versions.serving_plan import ServingPlan, change_plan
+from rankserve_server.versions.entry import ModelEntry, Roles
+from rankserve_server.versions.model_versions import Load, ModelVersions
+from rankserve_server.versions.plan_changes import PlanChange
+from rankserve_server.versions.serving_plan import change_plan
 from rankserve_training.artifact import ArtifactError, list_names
 
+if TYPE_CHECKING:
+    from rankserve_server.versions.routes import Routes
+
 _log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
 
 class Repository:
@@ -25,8 +28,8 @@ class Repository:
 
         Args:
             models_dir: where versions lie.
-            default_name: which model answers requests that name none.
-            keep: see `ModelVersions`.
+            default_name: which model answers requests that name none; None for the only one.
+            keep: how many of the newest versions of a model are loaded; 0 for all.
             load: loads one version.
         """
         self._models_dir = models_dir
@@ -37,6 +40,7 @@ class Repository:
         self._routes: dict[str, Routes] = {}
         self._ready = False
         self._changing = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
 
     def load(self) -> None:
         """Loads for the first time.
@@ -56,21 +60,74 @@ class Repository:
         self.update(unsettled=True)
         needed = self._default_name or names[0]
         if needed not in self._routes and (self._default_name or not self._routes):
-            messages = [entry.message for entry in self.entries() if entry.name == needed]
-            reason = messages[0] if messages else "it has none"
+            reason = next((entry.message for entry in self.entries() if entry.name == needed), "it has none")
             raise ArtifactError(f"no version of model {needed!r} can be served: {reason}")
         self._ready = True
 
-    def update(self, unsettled: bool = False, retry_quarantined: bool = False) -> None:
-        """Brings what is loaded in line with the directory and the plans; see `ModelVersions.update`."""
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` after every look at the directory that has changed anything, on the thread that looked."""
+        self._listeners.append(listener)
+
+    def update(self, unsettled: bool = False) -> None:
+        """Brings what is loaded in line with the directory and the operator's plans.
+
+        Args:
+            unsettled: see `ModelVersions.update`.
+        """
         with self._changing:
             for name in list_names(self._models_dir):
-                model = self._models.setdefault(name, ModelVersions(self._models_dir, name, self._keep))
-                if retry_quarantined:
-                    model.retry_quarantined()
-                model.update(self._load, unsettled)
-                if model.routes is not None:
-                    self._routes = {**self._routes, name: model.routes}
+                self._update(name, unsettled)
+
+    def reload(self, name: str, retry_quarantined: bool) -> list[ModelEntry]:
+        """Looks at the directory at once.
+
+        Args:
+            name: of a model; "" for all.
+            retry_quarantined: whether versions are tried again that were found to be bad.
+
+        Returns:
+            What there is of them now.
+
+        Raises:
+            UnknownModelError: where there is no such model.
+            NotReadyError: while the models are being loaded for the first time.
+        """
+        self.check_ready()
+        with self._changing:
+            names = list_names(self._models_dir)
+            if name and name not in names and name not in self._models:
+                raise self._unknown(name)
+            for each in [name] if name else names:
+                if retry_quarantined and each in self._models:
+                    self._models[each].retry_quarantined()
+                self._update(each, unsettled=True)
+        return [entry for entry in self.entries() if name in ("", entry.name)]
+
+    def change_plan(self, name: str, change: PlanChange) -> list[ModelEntry]:
+        """Does what the operator wants, in this process at once and everywhere else with the next look.
+
+        Args:
+            name: of the model; "" for the default one.
+            change: see `plan_changes`.
+
+        Returns:
+            What there is of the model now.
+
+        Raises:
+            UnknownModelError: where there is no such model or version.
+            ConflictError: where a version that the change names may not serve, or there is nothing to change.
+            ServingPlanError: where the plan cannot be written.
+            NotReadyError: while the models are being loaded for the first time.
+        """
+        self.check_ready()
+        model = self._models.get(name or self._default_name or "")
+        if model is None:
+            raise self._unknown(name)
+        with self._changing:
+            self._load_named(model, change)
+            change_plan(self._models_dir / model.name, lambda plan: change(plan, model))
+            self._update(model.name, unsettled=False)
+        return [entry for entry in self.entries() if entry.name == model.name]
 
     def select(
         self, name: str = "", version: int | None = None, alias: str | None = None, user_id: int = 0
@@ -87,11 +144,17 @@ class Repository:
             UnknownModelError: where it is not served.
             NotReadyError: while the models are being loaded.
         """
-        self.check_ready()
-        routes = self._routes.get(name or self._default_name or "")
-        if routes is None:
-            raise self._unknown(name)
-        return routes.select(version, alias, user_id)
+        return self._routes_of(name).select(version, alias, user_id)
+
+    def shadow(self, answered: LoadedModel, chance: float) -> LoadedModel | None:
+        """The version that is to score too what `answered` has answered; None where there is none.
+
+        Args:
+            answered: which version has answered.
+            chance: 0 to below 1, drawn for this request.
+        """
+        routes = self._routes.get(answered.name)
+        return None if routes is None else routes.shadow_of(answered, chance)
 
     def check_ready(self) -> None:
         """Refuses requests while the models are being loaded.
@@ -107,24 +170,62 @@ class Repository:
         found = [entry for model in list(self._models.values()) for entry in list(model.entries.values())]
         return sorted(found, key=lambda entry: (entry.name, -entry.version))
 
+    def entry(self, name: str, version: int | None, alias: str | None) -> ModelEntry:
+        """One version, also one that does not answer where its number is given.
+
+        Raises:
+            UnknownModelError: where there is none.
+            NotReadyError: while the models are being loaded.
+        """
+        model = self._models.get(name or self._default_name or "")
+        if model is not None and version is not None and (entry := model.entries.get(version)) is not None:
+            return entry
+        loaded = self._routes_of(name).select(version, alias)
+        return self._models[loaded.name].entries[loaded.version]
+
+    def roles(self, entry: ModelEntry) -> Roles:
+        """What an entry is there for."""
+        return self._models[entry.name].roles(entry.version, is_default=entry.name == self._default_name)
+
     def served(self) -> list[LoadedModel]:
         """The current versions, by name of the model."""
         routes = self._routes
         return [routes[name].current for name in sorted(routes)]
 
-    def change_plan(self, name: str, change: Callable[[ServingPlan, ModelVersions], ServingPlan]) -> None:
-        """Writes a new plan for a model and brings what is loaded in line with it.
+    def _load_named(self, model: ModelVersions, change: PlanChange) -> None:
+        """What is to serve is loaded before the plan says so: a plan that cannot be followed helps nobody."""
+        plan = change(model.current_plan(), model)
+        while True:
+            try:
+                for version in sorted(plan.named_versions):
+                    model.require(version, self._load)
+            except ConflictError:
+                # A roll-back may have another version to go to, now that this one is known to be bad.
+                before, plan = plan, change(model.current_plan(), model)
+                if plan == before:
+                    raise
+            else:
+                return
 
-        Raises:
-            UnknownModelError: where there is no such model.
-            ServingPlanError: where it cannot be written.
-        """
-        self.check_ready()
-        model = self._models.get(name or self._default_name or "")
+    def _update(self, name: str, unsettled: bool) -> None:
+        model = self._models.get(name)
         if model is None:
+            model = self._models[name] = ModelVersions(self._models_dir, name, self._keep)
+        if model.update(self._load, unsettled, self._routes_changed):
+            for listener in self._listeners:
+                listener()
+
+    def _routes_changed(self, model: ModelVersions) -> None:
+        """The one step in which a model's requests go to other versions."""
+        if model.routes is not None:
+            self._routes = {**self._routes, model.name: model.routes}
+
+    def _routes_of(self, name: str) -> "Routes":
+        self.check_ready()
+        routes = self._routes.get(name or self._default_name or "")
+        if routes is None:
             raise self._unknown(name)
-        change_plan(self._models_dir / model.name, lambda plan: change(plan, model))
-        self.update()
+        return routes
 
     def _unknown(self, name: str) -> UnknownModelError:
         served = ", ".join(sorted(self._routes))

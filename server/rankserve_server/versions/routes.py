@@ -5,9 +5,20 @@ from dataclasses import dataclass, field
 from rankserve_server.errors import UnknownModelError
 from rankserve_server.loaded_model import LoadedModel
 
-# Shares are counted in hundredths of a percent.
-_PARTS = 10_000
 _MASK = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class LoadedShare:
+    """A version that gets a part of what comes.
+
+    Attributes:
+        model: which.
+        fraction: of what comes, more than 0, at most 1.
+    """
+
+    model: LoadedModel
+    fraction: float
 
 
 @dataclass(frozen=True)
@@ -19,16 +30,16 @@ class Routes:
         versions: all that are loaded, by number.
         aliases: by name; only those whose version is loaded.
         canary: answers for a share of the users instead of `current`; None where there is none.
-        canary_parts: how many of 10,000 users that are.
+        shadow: scores a share of the requests too; None where there is none.
     """
 
     current: LoadedModel
     versions: dict[int, LoadedModel]
     aliases: dict[str, LoadedModel] = field(default_factory=dict)
-    canary: LoadedModel | None = None
-    canary_parts: int = 0
+    canary: LoadedShare | None = None
+    shadow: LoadedShare | None = None
 
-    def select(self, version: int | None, alias: str | None, user_id: int) -> LoadedModel:
+    def select(self, version: int | None, alias: str | None, user_id: int = 0) -> LoadedModel:
         """The version that answers.
 
         Args:
@@ -39,31 +50,45 @@ class Routes:
         Raises:
             UnknownModelError: where the version is not loaded or nothing has that name.
         """
-        if version is None and alias is None:
-            if self.canary is not None and user_part(user_id) < self.canary_parts:
-                return self.canary
-            return self.current
-        name = self.current.name
         if alias is not None:
-            found = self.aliases.get(alias)
-            if found is None:
-                known = f"; it has {', '.join(sorted(self.aliases))}" if self.aliases else ""
-                raise UnknownModelError(f"{name}@{alias}", f"model {name!r} has no alias {alias!r}{known}")
-            return found
-        found = self.versions.get(version or 0)
+            return self._by_alias(alias)
+        if version is not None:
+            return self._by_number(version)
+        if self.canary is not None and user_fraction(user_id) < self.canary.fraction:
+            return self.canary.model
+        return self.current
+
+    def shadow_of(self, answered: LoadedModel, chance: float) -> LoadedModel | None:
+        """Which version scores too what another has answered; `chance` is 0 to below 1."""
+        shadow = self.shadow
+        if shadow is None or shadow.model is answered or chance >= shadow.fraction:
+            return None
+        return shadow.model
+
+    def _by_alias(self, alias: str) -> LoadedModel:
+        found = self.aliases.get(alias)
         if found is None:
-            served = ", ".join(map(str, sorted(self.versions)))
-            raise UnknownModelError(
-                f"{name}/{version}", f"version {version} of model {name!r} is not served; these are: {served}"
-            )
+            name = self.current.name
+            known = f"; it has {', '.join(sorted(self.aliases))}" if self.aliases else ""
+            raise UnknownModelError(f"{name}@{alias}", f"model {name!r} has no alias {alias!r}{known}")
+        return found
+
+    def _by_number(self, version: int) -> LoadedModel:
+        found = self.versions.get(version)
+        if found is None:
+            name = self.current.name
+            served = sorted(self.versions)
+            these = f"version {served[0]} is" if len(served) == 1 else f"these are: {', '.join(map(str, served))}"
+            raise UnknownModelError(f"{name}/{version}", f"version {version} of model {name!r} is not served; {these}")
         return found
 
 
-def user_part(user_id: int) -> int:
-    """A number from 0 to 9,999 for a user, evenly spread: the finaliser of SplitMix64 (Steele et al., "Fast Splittable
-    Pseudorandom Number Generators", 2014).
+def user_fraction(user_id: int) -> float:
+    """From 0 to below 1, evenly spread over users and the same for a user on every server.
+
+    The finaliser of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
     """
     bits = (user_id + 0x9E3779B97F4A7C15) & _MASK
     bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _MASK
-    return (bits ^ (bits >> 31)) % _PARTS
+    return ((bits ^ (bits >> 31)) >> 11) / 2**53

@@ -14,6 +14,8 @@ from typing import Annotated
 
 import msgspec
 
+from rankserve_server.errors import StorageError
+
 FILE = "serving.json"
 FORMAT_VERSION = 1
 
@@ -22,7 +24,7 @@ Percent = Annotated[float, msgspec.Meta(gt=0, le=100)]
 Alias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
 
-class ServingPlanError(ValueError):
+class ServingPlanError(StorageError):
     """The file cannot be read or written. The message says why and what to do."""
 
 

@@ -16,10 +16,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from integration.server_process import free_port
 from rankserve.v1 import models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
-from rankserve_server import repository
 from rankserve_server.config import ServerConfig, TransportName
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.loader import VersionLoader
 from rankserve_server.server import Server
 from server.fake_engine import FakeEngine
 from server.small_model import small_model
@@ -114,7 +114,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: TransportN
         *, loaded: threading.Event | None = None, drain_seconds: float = 30.0, **limits: int
     ) -> AsyncIterator[LocalServer]:
         model = small_model()
-        monkeypatch.setattr(repository, "load_version", lambda _, checkpoint, *__: _loaded(model, loaded, checkpoint))
+        monkeypatch.setattr(VersionLoader, "load", lambda loader, *_, **__: _loaded(model, loaded, loader.checkpoint))
         config = ServerConfig(
             tmp_path, port=free_port(), drain_seconds=drain_seconds, transport=transport, limits=Limits(**limits)
         )

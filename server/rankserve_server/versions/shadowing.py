@@ -1,0 +1,171 @@
+"""A version in the shadow of the one that answers: it ranks the same requests, and only the comparison is kept.
+
+It must cost those who wait nothing. So it has a thread of the lowest priority, works for a tenth of the time at most,
+and leaves out what would have to queue.
+"""
+
+import logging
+import os
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from rankserve_server.errors import RequestError
+from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.ranking import Plan, Ranking, RankQuery
+from rankserve_server.score_batch import ScoreBatch
+from rankserve_server.score_job import ScoreJob
+from rankserve_server.score_slice import next_slice
+
+if TYPE_CHECKING:
+    from rankserve_server.versions.repository import Repository
+
+_log = logging.getLogger(__name__)
+
+_LOWEST_PRIORITY = 19
+_WORKING_SHARE = 0.1
+_LONGEST_QUEUE = 32
+_TOP = 10
+# Each pair of them is looked at.
+_MOST_ORDERED = 100
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass
+class ShadowReport:
+    """How a version would have ranked what others have answered.
+
+    Attributes:
+        compared: requests that both have ranked.
+        left_out: requests of its share that it was not asked.
+        failed: requests that it could not rank.
+        overlap_at_10: the share of the first 10 items of the answer that are among its own first 10; mean.
+        kendall_tau: of the first 100 items of the answer that both have ranked; mean.
+        score_difference: by how much its scores are above the answer's, for the items that both have ranked; mean.
+        absolute_score_difference: the same without its sign.
+    """
+
+    compared: int = 0
+    left_out: int = 0
+    failed: int = 0
+    overlap_at_10: float = 0.0
+    kendall_tau: float = 0.0
+    score_difference: float = 0.0
+    absolute_score_difference: float = 0.0
+
+    def add(self, answer: Ranking, shadow: Ranking) -> None:
+        """Counts a comparison; a mean moves by its share of the difference."""
+        self.compared += 1
+        places, other_places = common_places(answer.item_ids, shadow.item_ids)
+        differences = shadow.scores[other_places].astype(np.float64) - answer.scores[places]
+        found = {
+            "overlap_at_10": overlap(answer.item_ids[:_TOP], shadow.item_ids[:_TOP]),
+            "kendall_tau": kendall_tau(other_places[:_MOST_ORDERED]),
+            "score_difference": float(differences.mean()) if len(differences) else 0.0,
+            "absolute_score_difference": float(np.abs(differences).mean()) if len(differences) else 0.0,
+        }
+        for name, value in found.items():
+            mean = getattr(self, name)
+            setattr(self, name, mean + (value - mean) / self.compared)
+
+
+class ShadowScorer:
+    """Ranks by shadows what has been answered."""
+
+    def __init__(self, repository: "Repository") -> None:
+        """Starts with the first request that a shadow is to rank."""
+        self._repository = repository
+        self._queue: deque[tuple[LoadedModel, RankQuery, Ranking]] = deque()
+        self._reports: WeakKeyDictionary[LoadedModel, ShadowReport] = WeakKeyDictionary()
+        self._wanted = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._over = False
+
+    def consider(self, answered: LoadedModel, query: RankQuery, answer: Ranking) -> None:
+        """Takes a request, if there is a shadow for it and it has time; returns at once."""
+        shadow = self._repository.shadow(answered, random.random())  # noqa: S311, who is measured need not be secret
+        if shadow is None:
+            return
+        if len(self._queue) >= _LONGEST_QUEUE:
+            self._report_of(shadow).left_out += 1
+            return
+        self._queue.append((shadow, query, answer))
+        self._wanted.release()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="rankserve-shadow", daemon=True)
+            self._thread.start()
+
+    def report(self, shadow: LoadedModel) -> ShadowReport | None:
+        """What a version's shadow has shown; None where it never was one."""
+        return self._reports.get(shadow)
+
+    def stop(self) -> None:
+        """Takes nothing more."""
+        self._over = True
+        self._wanted.release()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        while self._wanted.acquire() and not self._over:
+            started = time.monotonic()
+            self._compare(*self._queue.popleft())
+            worked = time.monotonic() - started
+            time.sleep(worked * (1 / _WORKING_SHARE - 1))
+
+    def _compare(self, shadow: LoadedModel, query: RankQuery, answer: Ranking) -> None:
+        report = self._report_of(shadow)
+        try:
+            report.add(answer, _ranked(shadow, query))
+        except RequestError:  # it cannot do what this request asks for
+            report.failed += 1
+        except Exception:
+            report.failed += 1
+            _log.exception("The shadow %s/%d failed.", shadow.name, shadow.version)
+
+    def _report_of(self, shadow: LoadedModel) -> ShadowReport:
+        return self._reports.setdefault(shadow, ShadowReport())
+
+
+def overlap(ids: Ids, others: Ids) -> float:
+    """The share of the former that are among the latter; 1 where there are none."""
+    return float(np.isin(ids, others).mean()) if len(ids) else 1.0
+
+
+def common_places(ids: Ids, others: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where the items of both rankings are: int64[n] each, in the order of the former."""
+    _, places, other_places = np.intersect1d(ids, others, return_indices=True)
+    order = np.argsort(places)
+    return places[order], other_places[order]
+
+
+def kendall_tau(places: npt.NDArray[np.int64]) -> float:
+    """Kendall's tau of one order to another, given the places in the latter; 1 where there is but one item.
+
+    All places are different, so that it is tau-a (Kendall, "A New Measure of Rank Correlation", 1938).
+    """
+    count = len(places)
+    if count < 2:
+        return 1.0
+    signs = np.sign(places[None, :] - places[:, None])
+    return float(np.triu(signs).sum() / (count * (count - 1) / 2))
+
+
+def _ranked(model: LoadedModel, query: RankQuery) -> Ranking:
+    plan = Plan(query, model)
+    job = ScoreJob(model.engine, plan.user_row, plan.item_rows, newcomer=plan.newcomer)
+    while job.remaining:
+        piece = next_slice(job)
+        ScoreBatch([piece], []).finish()
+        if job.error is not None:
+            raise job.error
+        job.scored = piece.stop
+    return plan.finish(job.scores)
