@@ -7,6 +7,7 @@ from rankserve_client.async_client import AsyncRankingClient
 from rankserve_client.client import RankingClient
 from rankserve_client.errors import (
     Cancelled,
+    Conflict,
     DeadlineExceeded,
     FieldViolation,
     InvalidRequest,
@@ -22,11 +23,22 @@ from rankserve_client.errors import (
     Unavailable,
     Unreachable,
 )
-from rankserve_client.model_info import Abilities, DatasetInfo, ModelInfo, ModelState
+from rankserve_client.model_info import Abilities, DatasetInfo, ModelInfo, ModelState, ShadowReport
 from rankserve_client.policies import Keepalive, RetryPolicy
 from rankserve_client.query import NewItem, Order, RankBy, RankQuery, UnknownItems, UnknownUser
 from rankserve_client.ranking import Ranking, UserBasis
 from rankserve_client.results import RankResult
+from rankserve_client.serving_changes import (
+    DeleteAlias,
+    Pin,
+    Promote,
+    RollBack,
+    ServingChange,
+    SetAlias,
+    SetCanary,
+    SetShadow,
+    Unpin,
+)
 from rankserve_client.tls import Tls
 from rankserve_client.version import __version__
 
@@ -34,8 +46,10 @@ __all__ = [
     "Abilities",
     "AsyncRankingClient",
     "Cancelled",
+    "Conflict",
     "DatasetInfo",
     "DeadlineExceeded",
+    "DeleteAlias",
     "FieldViolation",
     "InvalidRequest",
     "Keepalive",
@@ -48,6 +62,8 @@ __all__ = [
     "Order",
     "Overloaded",
     "PermissionDenied",
+    "Pin",
+    "Promote",
     "RankBy",
     "RankQuery",
     "RankResult",
@@ -56,12 +72,19 @@ __all__ = [
     "RankingClient",
     "Resource",
     "RetryPolicy",
+    "RollBack",
     "ServerError",
+    "ServingChange",
+    "SetAlias",
+    "SetCanary",
+    "SetShadow",
+    "ShadowReport",
     "Tls",
     "Unauthenticated",
     "Unavailable",
     "UnknownItems",
     "UnknownUser",
+    "Unpin",
     "Unreachable",
     "UserBasis",
     "__version__",

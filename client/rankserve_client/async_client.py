@@ -15,12 +15,13 @@ import grpc.aio
 from rankserve.v1 import models_pb2, models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
 from rankserve_client.async_stream import client_closed, is_cancelled_from_outside, stream_results
 from rankserve_client.error_decoding import from_rpc_error
-from rankserve_client.messages import to_model_info, to_ranking, to_request, to_selector
+from rankserve_client.messages import to_change, to_model_info, to_ranking, to_request, to_selector
 from rankserve_client.model_info import ModelInfo
 from rankserve_client.policies import Keepalive, RetryPolicy
 from rankserve_client.query import NewItem, Order, RankBy, RankQuery, UnknownItems, UnknownUser, check_selector
 from rankserve_client.ranking import Ranking
 from rankserve_client.results import RankResult, to_results
+from rankserve_client.serving_changes import ServingChange
 from rankserve_client.settings import (
     DEFAULT_KEEPALIVE,
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -243,6 +244,55 @@ class AsyncRankingClient:
         check_selector(name, version, alias)
         request = models_pb2.GetModelRequest(model=to_selector(name, version, alias))
         return to_model_info((await self._call(self._models.GetModel, request, timeout)).model)
+
+    async def reload(
+        self, name: str | None = None, *, retry_quarantined: bool = False, timeout: float | None = None
+    ) -> list[ModelInfo]:
+        """Has the server look for new versions at once, and waits until those that can be served are.
+
+        Needs the admin scope where the server asks for tokens. One that has several workers changes in one of them; the
+        others follow when they next look.
+
+        Args:
+            name: Of one model; None: all of them.
+            retry_quarantined: Tries versions again that were found to be bad, though their files have not changed.
+            timeout: Seconds; loading may take more than the client's own deadline allows.
+
+        Returns:
+            The versions that there are now.
+
+        Raises:
+            ModelNotFound: There is no such model.
+            RankServeError: The call failed, as in `rank`.
+        """
+        request = models_pb2.ReloadRequest(name=name or "", retry_quarantined=retry_quarantined)
+        response = await self._call(self._models.Reload, request, timeout)
+        return [to_model_info(model) for model in response.models]
+
+    async def change_serving(
+        self, change: ServingChange, name: str | None = None, *, timeout: float | None = None
+    ) -> list[ModelInfo]:
+        """Changes which versions of a model answer: durably, and for every server on the same models directory.
+
+        Needs the admin scope where the server asks for tokens. This server has changed when the call returns; others,
+        and other workers, follow when they next look.
+
+        Args:
+            change: What to do, such as `Promote(7)` or `RollBack()`.
+            name: Of the model; None: the default one.
+            timeout: Seconds; loading a version may take more than the client's own deadline allows.
+
+        Returns:
+            The versions of the model.
+
+        Raises:
+            ModelNotFound: There is no such model or version.
+            Conflict: The version cannot be served, or there is nothing to change.
+            InvalidRequest: A field is out of its range.
+            RankServeError: The call failed, as in `rank`.
+        """
+        response = await self._call(self._models.ChangeServing, to_change(name, change), timeout)
+        return [to_model_info(model) for model in response.models]
 
     async def close(self) -> None:
         """Ends the calls that are under way (they raise `Cancelled`) and the connections; twice does no harm."""

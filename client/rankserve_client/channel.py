@@ -10,12 +10,16 @@ from rankserve_client.version import __version__
 # to stop, the others get its calls. A single server that stops still answers for a while, so it is not asked.
 _RANKING_SERVICE = "rankserve.v1.RankingService"
 
-# Without RankStream: a stream whose server dies before its first answer can hang in gRPC's retries (1.85), and then
+_MODEL_SERVICE = "rankserve.v1.ModelService"
+
+# Without ChangeServing: to roll back twice is to go forward again. Without RankStream: a stream whose server dies before its first answer can hang in gRPC's retries (1.85), and then
 # neither a deadline nor cancelling ends it.
 _RETRIED = [
     {"service": _RANKING_SERVICE, "method": "Rank"},
     {"service": _RANKING_SERVICE, "method": "BatchRank"},
-    {"service": "rankserve.v1.ModelService"},
+    {"service": _MODEL_SERVICE, "method": "ListModels"},
+    {"service": _MODEL_SERVICE, "method": "GetModel"},
+    {"service": _MODEL_SERVICE, "method": "Reload"},
 ]
 
 # gRFC A6: a failure takes one token, a success gives a tenth; no retries while half of the tokens are gone.

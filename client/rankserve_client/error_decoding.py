@@ -22,6 +22,7 @@ _CLASSES: dict[grpc.StatusCode, type[RankServeError]] = {
     grpc.StatusCode.CANCELLED: errors.Cancelled,
     grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.Conflict,
     grpc.StatusCode.INTERNAL: errors.ServerError,
     grpc.StatusCode.UNKNOWN: errors.ServerError,
     grpc.StatusCode.DATA_LOSS: errors.ServerError,

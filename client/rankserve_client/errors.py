@@ -104,5 +104,9 @@ class PermissionDenied(RankServeError):
     """PERMISSION_DENIED: the caller may not do this."""
 
 
+class Conflict(RankServeError):
+    """FAILED_PRECONDITION: what was asked for cannot be done to the server's models as they are."""
+
+
 class ServerError(RankServeError):
     """INTERNAL, UNKNOWN or DATA_LOSS: a fault of the server, never of the request."""

@@ -6,9 +6,20 @@ from types import MappingProxyType
 from typing import Any
 
 from rankserve.v1 import models_pb2, ranking_pb2
-from rankserve_client.model_info import Abilities, DatasetInfo, ModelInfo, ModelState
+from rankserve_client.model_info import Abilities, DatasetInfo, ModelInfo, ModelState, ShadowReport
 from rankserve_client.query import Order, RankBy, RankQuery, UnknownItems, UnknownUser
 from rankserve_client.ranking import Ranking, UserBasis
+from rankserve_client.serving_changes import (
+    DeleteAlias,
+    Pin,
+    Promote,
+    RollBack,
+    ServingChange,
+    SetAlias,
+    SetCanary,
+    SetShadow,
+    Unpin,
+)
 
 # The default of each is the value that takes no bytes.
 _ORDER: "dict[Order, ranking_pb2.Order.ValueType]" = {
@@ -125,6 +136,52 @@ def to_model_info(model: models_pb2.Model) -> ModelInfo:
         metrics=MappingProxyType(dict(sorted(model.metrics.items()))),
         library_versions=MappingProxyType(dict(sorted(model.library_versions.items()))),
         abilities=_to_abilities(model.abilities),
+        is_current=model.is_current,
+        is_pinned=model.is_pinned,
+        canary_percent=model.canary_percent,
+        shadow_percent=model.shadow_percent,
+        shadow_report=_to_shadow_report(model.shadow_report) if model.HasField("shadow_report") else None,
+    )
+
+
+def to_change(name: str | None, change: ServingChange) -> models_pb2.ChangeServingRequest:
+    """The message for a change of which versions of a model answer.
+
+    Raises:
+        ValueError: A number is out of the range of its field.
+    """
+    request = models_pb2.ChangeServingRequest(name=name or "")
+    match change:
+        case Promote(version):
+            request.promote.version = version
+        case RollBack():
+            request.roll_back.SetInParent()
+        case Pin(version):
+            request.pin.SetInParent()
+            if version is not None:
+                request.pin.version = version
+        case Unpin():
+            request.unpin.SetInParent()
+        case SetAlias(alias, version):
+            request.set_alias.alias, request.set_alias.version = alias, version
+        case DeleteAlias(alias):
+            request.delete_alias.alias = alias
+        case SetCanary(version, percent):
+            request.set_canary.version, request.set_canary.percent = version, percent
+        case SetShadow(version, percent):
+            request.set_shadow.version, request.set_shadow.percent = version, percent
+    return request
+
+
+def _to_shadow_report(report: models_pb2.ShadowReport) -> ShadowReport:
+    return ShadowReport(
+        compared=report.compared,
+        left_out=report.left_out,
+        failed=report.failed,
+        overlap_at_10=report.overlap_at_10,
+        kendall_tau=report.kendall_tau,
+        score_difference=report.score_difference,
+        absolute_score_difference=report.absolute_score_difference,
     )
 
 

@@ -40,6 +40,32 @@ class Abilities:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowReport:
+    """How a version would have ranked what others have answered; means are over the requests that were compared."""
+
+    compared: int
+    """Requests that both have ranked."""
+
+    left_out: int
+    """Requests of its share that it was not asked, because that would have taken too much from answering."""
+
+    failed: int
+    """Requests that it could not rank."""
+
+    overlap_at_10: float
+    """The share of the first 10 items of the answer that are among its own first 10 too, 0 to 1."""
+
+    kendall_tau: float
+    """Of the first 100 items of the answer that both have ranked: 1 for the same order, -1 for its reverse."""
+
+    score_difference: float
+    """By how much its scores are above those of the answer."""
+
+    absolute_score_difference: float
+    """The same without its sign."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """One version of a model on a server."""
 
@@ -84,3 +110,18 @@ class ModelInfo:
 
     abilities: Abilities = Abilities()
     """What it can use of a query; nothing where the server cannot tell."""
+
+    is_current: bool = False
+    """Whether queries that name this model, and neither a version nor an alias, go to it; but for those of a canary."""
+
+    is_pinned: bool = False
+    """Whether the operator has decided that it is current."""
+
+    canary_percent: float = 0.0
+    """The share of users that it answers instead of the current version, 0 to 100."""
+
+    shadow_percent: float = 0.0
+    """The share of requests that it scores too, 0 to 100."""
+
+    shadow_report: ShadowReport | None = None
+    """How it ranks in the shadow of the versions that answer; None where it never was a shadow since it was loaded."""

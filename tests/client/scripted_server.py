@@ -75,6 +75,7 @@ class ScriptedServer:
     metadata: list[dict[str, str | bytes]] = field(default_factory=list)
     trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
     forgotten_answers: int = 0
+    refusal: RefusedError | None = None
     called: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     target: str = ""
@@ -160,3 +161,15 @@ class _Models(models_pb2_grpc.ModelServiceServicer):
         if not self._script.models:
             RefusedError(grpc.StatusCode.NOT_FOUND, "no models").abort(context)
         return models_pb2.GetModelResponse(model=self._script.models[0])
+
+    def Reload(self, request: models_pb2.ReloadRequest, context: grpc.ServicerContext) -> models_pb2.ReloadResponse:
+        self._script.asked(request, context)
+        return models_pb2.ReloadResponse(models=self._script.models)
+
+    def ChangeServing(
+        self, request: models_pb2.ChangeServingRequest, context: grpc.ServicerContext
+    ) -> models_pb2.ChangeServingResponse:
+        self._script.asked(request, context)
+        if self._script.refusal is not None:
+            self._script.refusal.abort(context)
+        return models_pb2.ChangeServingResponse(models=self._script.models)
