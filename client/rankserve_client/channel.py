@@ -12,8 +12,8 @@ _RANKING_SERVICE = "rankserve.v1.RankingService"
 
 _MODEL_SERVICE = "rankserve.v1.ModelService"
 
-# Without ChangeServing: to roll back twice is to go forward again. Without RankStream: a stream whose server dies before its first answer can hang in gRPC's retries (1.85), and then
-# neither a deadline nor cancelling ends it.
+# Without ChangeServing: to roll back twice is to go forward again. Without RankStream: a stream whose server dies
+# before its first answer can hang in gRPC's retries (1.85), and then neither a deadline nor cancelling ends it.
 _RETRIED = [
     {"service": _RANKING_SERVICE, "method": "Rank"},
     {"service": _RANKING_SERVICE, "method": "BatchRank"},
