@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from integration.raw_connection import RawConnection, headers_of, message
+from integration.raw_connection import Answer, RawConnection, headers_of, message
 from rankserve.v1 import ranking_pb2
 
 DEADLINE_SECONDS: Final = 1.0
@@ -64,7 +64,8 @@ class LoadGenerator:
         self._bodies = [self._body(candidates) for _ in range(_BODIES)]
         self._headers = headers_of("Rank", f"{round(DEADLINE_SECONDS * 1000)}m")
         self._connections = [RawConnection(address) for _ in range(_CONNECTIONS)]
-        self._waiting: list[dict[int, float]] = [{} for _ in self._connections]
+        # Of each call by its stream: when it was due, and the number of its body.
+        self._waiting: list[dict[int, tuple[float, int]]] = [{} for _ in self._connections]
         self._sent = 0
         self._statuses: Counter[int] = Counter()
         self._answered: list[float] = []
@@ -91,13 +92,17 @@ class LoadGenerator:
             self._receive(max(0.0, due - self._now()))
         return self._outcome(seconds)
 
+    def ended(self, number: int, answer: Answer) -> None:
+        """Called with the answer to a call and the number of its body; for those who want to see more of it."""
+
     def _now(self) -> float:
         return time.perf_counter() - self._start
 
     def _call(self, due: float) -> None:
         place = self._sent % _CONNECTIONS
-        stream = self._connections[place].call(self._headers, self._bodies[self._sent % _BODIES])
-        self._waiting[place][stream] = due
+        number = self._sent % len(self._bodies)
+        stream = self._connections[place].call(self._headers, self._bodies[number])
+        self._waiting[place][stream] = due, number
         self._sent += 1
 
     def _receive(self, wait: float) -> bool:
@@ -109,7 +114,9 @@ class LoadGenerator:
                 over = connection.receive()
                 now = self._now()
                 for stream, answer in over:
-                    took = now - self._waiting[place].pop(stream)
+                    due, number = self._waiting[place].pop(stream)
+                    self.ended(number, answer)
+                    took = now - due
                     self._statuses[answer.status] += 1
                     (self._refused if answer.status != _OK else self._answered).append(took)
         return bool(ready)

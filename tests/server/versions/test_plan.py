@@ -213,7 +213,7 @@ class TestTheFile:
                 repository.update()
         assert chosen(repository) == "a/2"
         assert [str(file) in record.getMessage() for record in caplog.records] == [True]
-        with pytest.raises(ServingPlanError, match="serving.json"):
+        with pytest.raises(ServingPlanError, match=r"serving\.json"):
             repository.change_plan("a", plan_changes.promote(3))
         assert file.read_bytes() == content
 

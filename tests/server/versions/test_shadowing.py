@@ -4,7 +4,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,7 +118,7 @@ class TestScoring:
         scorer.stop()
         assert not [thread for thread in threading.enumerate() if thread.name == "rankserve-shadow"]
 
-    def test_nobody_is_asked_without_a_shadow(self, tmp_path: Path) -> None:
+    def test_nobody_is_asked_without_a_shadow(self) -> None:
         model = small_model()
         scorer = ShadowScorer(OneShadow(model))  # type: ignore[arg-type]  # as above
         query = RankQuery(5, ITEMS)
