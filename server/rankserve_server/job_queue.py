@@ -4,9 +4,9 @@ Work-conserving and without timers: while one batch is computed, jobs queue; the
 job takes part in a batch with one slice and then queues again, so that it never holds up the short ones behind it for
 longer than that.
 
-First come is first served, also where too much comes: what would wait too long is refused as it comes, so that all who
-were accepted are answered in time. The last to come first would answer some of them sooner, and let others wait for
-nothing.
+Each model has a fair share, see `fair_queue`. Within it first come is first served, also where too much comes: what
+would wait too long is refused as it comes, so that all who were accepted are answered in time. The last to come first
+would answer some of them sooner, and let others wait for nothing.
 
 To compute is the engine's affair, on a thread of its own: whoever takes a batch starts it, does something else, and
 finishes it.
@@ -14,12 +14,12 @@ finishes it.
 
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 
 from rankserve_server.drain_rate import DrainRate, work_of
 from rankserve_server.engine.engine import Engine
 from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError, RequestError
+from rankserve_server.fair_queue import FairQueue
 from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.score_slice import Slice, next_slice
@@ -44,7 +44,7 @@ class JobQueue:
         """
         self._max_queued = max_queued_candidates
         self._max_wait = max_queue_ms / 1e3 or float("inf")
-        self._jobs: deque[ScoreJob] = deque()
+        self._jobs = FairQueue()
         self._queued = 0
         self._requests = 0
         self._closed = False
@@ -84,11 +84,12 @@ class JobQueue:
             if self._closed:
                 raise NotReadyError("the server is shutting down")
             if self._requests and jobs:
-                work = work_of(self._queued + count, self._requests + len(jobs))
-                refusal = self._refusal(self._queued + count, work, min(job.deadline for job in jobs))
+                work = work_of(count, len(jobs))
+                refusal = self._refusal(jobs[0].model, count, work, min(job.deadline for job in jobs))
                 if refusal is not None:
                     raise refusal
-            self._jobs.extend(jobs)
+            for job in jobs:
+                self._jobs.add(job)
             self._queued += count
             self._requests += len(jobs)
             self.changed.notify()
@@ -104,14 +105,17 @@ class JobQueue:
             An error for what has no chance; None where there may be room.
         """
         if self._requests or coming:
-            work = work_of(self._queued, self._requests) + self._rate.usual_work(coming + 1)
-            return self._refusal(self._queued + 1, work, deadline)
+            return self._refusal(self._jobs.least(), 1, self._rate.usual_work(coming + 1), deadline)
         return ExpiredError("the deadline has passed") if deadline <= time.monotonic() else None
 
-    def _refusal(self, candidates: int, work: float, deadline: float) -> OverloadedError | None:
-        """Why a request is not accepted with which so many candidates and so much work would be queued."""
-        wait = self._rate.seconds_for(work)
-        if candidates > self._max_queued:
+    def _refusal(self, model: str, candidates: int, work: float, deadline: float) -> OverloadedError | None:
+        """Why a request for a model is not accepted that brings so many candidates and so much work."""
+        queue, share = self._jobs.of(model), self._jobs.share_of(model)
+        # What is before it: its model's own work while others have their share, and at most everything.
+        before = min(queue.work / share, work_of(self._queued, self._requests))
+        wait = self._rate.seconds_for(before + work)
+        is_full = self._queued + candidates > self._max_queued
+        if is_full and queue.candidates + candidates > share * self._max_queued:
             problem = f"{self._queued} candidates are queued and {self._max_queued} are accepted"
         elif wait > self._max_wait:
             problem = f"the wait is {_rounded_ms(wait)} ms and {_rounded_ms(self._max_wait)} ms are accepted"
@@ -155,8 +159,7 @@ class JobQueue:
     def fail_all(self) -> list[ScoreJob]:
         """Takes every job out; each has failed."""
         with self.changed:
-            jobs = list(self._jobs)
-            self._jobs.clear()
+            jobs = self._jobs.clear()
             self._queued = 0
             self._requests = 0
         for job in jobs:
@@ -169,20 +172,21 @@ class JobQueue:
         dropped: list[ScoreJob] = []
         room = _BATCH_SLICES * Engine.slice_rows
         now = time.monotonic()
-        while self._jobs and room > 0:
-            job = self._jobs[0]
+        while room > 0 and (job := self._jobs.first()) is not None:
             if job.abandoned or job.deadline <= now:
                 job.error = ExpiredError("the deadline passed while the request was queued")
                 dropped.append(job)
                 self._queued -= job.remaining
                 self._requests -= 1
+                self._jobs.take(0)
+                self._jobs.done(job, job.remaining)
             else:
                 piece = next_slice(job)
                 if slices and piece.count > room:
                     break
                 slices.append(piece)
                 room -= piece.count
-            self._jobs.popleft()
+                self._jobs.take(piece.count)
         return slices, dropped
 
     def _take_back(self, slices: Sequence[Slice]) -> list[ScoreJob]:
@@ -191,13 +195,13 @@ class JobQueue:
         for piece in slices:
             job = piece.job
             self._queued -= piece.count
+            self._jobs.scored(job, piece.count)
             job.scored = piece.stop
-            if job.error is not None:
-                self._queued -= job.remaining
-                done.append(job)
-            elif job.remaining:
-                self._jobs.append(job)
+            if job.error is None and job.remaining:
+                self._jobs.add_again(job)
             else:
+                self._queued -= job.remaining
+                self._jobs.done(job, job.remaining)
                 done.append(job)
         self._requests -= len(done)
         return done

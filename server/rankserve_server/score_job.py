@@ -22,6 +22,7 @@ class ScoreJob:
         item_rows: int32[n] rows of the item table; None for all items, row 1 first.
         newcomer: the rows that are in no table, the user's among them; None where there are none.
         deadline: on the clock of `time.monotonic`; infinite where the caller has none.
+        model: the model's name: each has a fair share of the engine's time.
         count: how many candidates.
         scored: how many of them have been scored, from the first.
         scores: float32[n] or float32[2, n] (see `Engine`), once it is done and did not fail.
@@ -37,6 +38,7 @@ class ScoreJob:
         "engine",
         "error",
         "item_rows",
+        "model",
         "newcomer",
         "on_done",
         "scored",
@@ -51,8 +53,10 @@ class ScoreJob:
         item_rows: Rows | None,
         deadline: float = float("inf"),
         newcomer: NewcomerRows | None = None,
+        model: str = "",
     ) -> None:
         self.engine = engine
+        self.model = model
         self.user_row = user_row
         self.item_rows = item_rows
         self.deadline = deadline

@@ -160,7 +160,7 @@ class Planner:
         plan = Plan(query, model)
         jobs = []
         if plan.count:
-            jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer))
+            jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer, model.name))
         return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:
