@@ -1,0 +1,156 @@
+"""Loading in a process of its own: the same scores, and whatever happens to that process stays there."""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rankserve_server import loader as loader_module
+from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.loader import VersionLoader
+from rankserve_server.memory import MemoryShortageError, check_memory
+from rankserve_training.artifact import ArtifactError
+from server.two_towers import Published
+
+MIB = 1024 * 1024
+
+
+def go_on() -> None:
+    """A checkpoint that changes nothing."""
+
+
+def children() -> list[int]:
+    """The processes that load something for this one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = path.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+            command = path.joinpath("cmdline").read_bytes()
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(parent) == os.getpid() and b"rankserve_server.loader_process" in command:
+            found.append(int(path.name))
+    return found
+
+
+def meanwhile(do: Callable[[int], None]) -> threading.Thread:
+    """Does something to the loading process as soon as there is one."""
+
+    def run() -> None:
+        until = time.monotonic() + 30
+        while not children() and time.monotonic() < until:
+            time.sleep(0.01)
+        do(children()[0])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_scores_are_the_same_bits(published: Published, towers_model: LoadedModel) -> None:
+    model = VersionLoader(go_on).load(published.directory, beside_serving=True)
+    users = np.arange(20, dtype=np.int32)
+    items = np.arange(1, 21, dtype=np.int32)
+    assert model.engine.score(users, items).tobytes() == towers_model.engine.score(users, items).tobytes()
+    assert (model.name, model.version) == (towers_model.name, towers_model.version)
+    assert model.abilities == towers_model.abilities
+    assert not children()
+
+
+def test_keras_stays_out_of_the_server(published: Published) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nimport rankserve_server.server\n"
+        "from rankserve_server.loader import VersionLoader\n"
+        f"VersionLoader(lambda: None).load(Path({str(published.directory)!r}))\n"
+        "print(sorted({'keras', 'tensorflow', 'h5py'} & sys.modules.keys()))\n"
+    )
+    ended = subprocess.run(["python", "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [
+        (signal.SIGKILL, MemoryShortageError, "the process that loads it was killed; is there too little memory"),
+        (signal.SIGSEGV, ArtifactError, "the process that loads it was ended by SIGSEGV"),
+    ],
+)
+def test_a_process_that_dies(
+    published: Published, number: signal.Signals, error: type[Exception], message: str
+) -> None:
+    thread = meanwhile(lambda pid: os.kill(pid, number))
+    with pytest.raises(error, match=message):
+        VersionLoader(go_on).load(published.directory)
+    thread.join()
+
+
+def test_one_that_takes_too_long(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "_MOST_SECONDS", 0.2)
+    with pytest.raises(ArtifactError, match=r"loading takes more than 0.2 s"):
+        VersionLoader(go_on).load(published.directory)
+    assert not children()
+
+
+def test_what_the_checkpoint_raises_ends_it(published: Published) -> None:
+    def stop() -> None:
+        raise KeyError("stopped")
+
+    with pytest.raises(KeyError, match="stopped"):
+        VersionLoader(stop).load(published.directory)
+    assert not children()
+
+
+def test_it_comes_after_those_who_are_served(published: Published) -> None:
+    found: set[int] = set()
+
+    def watch(pid: int) -> None:
+        with suppress(ProcessLookupError):
+            while True:
+                found.add(os.getpriority(os.PRIO_PROCESS, pid))
+                time.sleep(0.01)
+
+    thread = meanwhile(watch)
+    VersionLoader(go_on).load(published.directory, beside_serving=True)
+    thread.join()
+    assert found == {0, 19}  # it starts as this one
+
+
+def test_a_version_that_changes_while_it_is_loaded(published: Published, tmp_path: Path) -> None:
+    directory = tmp_path / "towers" / "1"
+    shutil.copytree(published.directory, directory)
+    manifest = directory / "manifest.json"
+
+    def change(_: int) -> None:
+        time.sleep(0.3)
+        manifest.write_bytes(manifest.read_bytes().replace(b'"epochs"', b' "epochs"', 1))
+
+    # Read by the other process before that or after it: either is refused, or nothing has changed for both.
+    thread = meanwhile(change)
+    try:
+        VersionLoader(go_on).load(directory)
+    except ArtifactError as error:
+        assert "was changed while it was loaded" in str(error)  # noqa: PT017, it may as well be none
+    thread.join()
+
+
+class TestMemory:
+    def test_a_limit_of_the_process(self) -> None:
+        check_memory(MIB, 1_000_000)
+        with pytest.raises(MemoryShortageError, match=r"it takes 1 MiB beside .* and --max-memory-mib allows 1 MiB"):
+            check_memory(MIB, 1)
+
+    def test_what_the_machine_has(self) -> None:
+        with pytest.raises(MemoryShortageError, match=r"it takes [0-9,]+ MiB and the machine has [0-9,]+ MiB left"):
+            check_memory(1 << 60, None)
+
+    def test_a_version_is_held_against_it(self, published: Published) -> None:
+        with pytest.raises(MemoryShortageError, match=r"towers.1: it takes [01] MiB beside"):
+            VersionLoader(go_on, max_memory_mib=1).load(published.directory)
