@@ -5,7 +5,7 @@ import gc
 import logging
 import os
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
@@ -27,6 +27,7 @@ from rankserve_server.transport.choosing import open_transport
 from rankserve_training.artifact import ArtifactError
 
 _log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 # New objects after which those that refer to each other are looked for; some hundred requests.
 _COLLECTED_OBJECTS = 10_000
@@ -131,20 +132,24 @@ class Server:
     async def _shut_down(self) -> None:
         """Calls in flight are finished, then connections are closed."""
         await self._transport.set_not_serving()
-        await self._unless_hurried(self._transport.drain(self.config.drain_seconds))
-        left = self._transport.in_flight
+        left = await self._unless_hurried(self._transport.drain(self.config.drain_seconds))
+        if left is None:
+            left = self._transport.in_flight
         if left:
             _log.warning("Stopping with %d requests in flight.", left)
         await self._transport.stop(at_once=bool(left))
         await self._admin.stop()
 
-    async def _unless_hurried(self, waiting: Coroutine[Any, Any, None]) -> None:
-        """Waits for something, until a second signal at most."""
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, _Result]) -> _Result | None:
+        """Waits for something, until a second signal at most; then it is None."""
         task = asyncio.create_task(waiting)
         hurry = asyncio.create_task(self._hurrying.wait())
         await asyncio.wait((task, hurry), return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
+        if task.done():
+            return task.result()
         task.cancel()
+        return None
 
     def _check_not_stopped(self) -> None:
         """Between the steps of loading, on its thread."""

@@ -83,8 +83,8 @@ class AioTransport:
     async def set_not_serving(self) -> None:
         self._health.set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
-    async def drain(self, seconds: float) -> None:
-        await self._calls.drain(seconds)
+    async def drain(self, seconds: float) -> int:
+        return await self._calls.drain(seconds)
 
     async def stop(self, at_once: bool) -> None:
         self._health.end()

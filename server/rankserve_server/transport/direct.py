@@ -56,8 +56,8 @@ class DirectTransport:
     async def set_not_serving(self) -> None:
         self._health.set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
-    async def drain(self, seconds: float) -> None:
-        await asyncio.to_thread(self._lane.drain, seconds)
+    async def drain(self, seconds: float) -> int:
+        return await asyncio.to_thread(self._lane.drain, seconds)
 
     async def stop(self, at_once: bool) -> None:
         self._lane.stop_asking()

@@ -30,8 +30,12 @@ class Transport(Protocol):
     async def set_not_serving(self) -> None:
         """Makes the health service say NOT_SERVING, for good."""
 
-    async def drain(self, seconds: float) -> None:
-        """Refuses new requests, ends open streams, and waits at most so long for the requests in flight."""
+    async def drain(self, seconds: float) -> int:
+        """Refuses new requests, ends open streams, and waits at most so long for the requests in flight.
+
+        Returns:
+            How many were in flight when the time was up. Those that are refused after that are none.
+        """
 
     async def stop(self, at_once: bool) -> None:
         """Closes every connection and frees everything.
