@@ -7,7 +7,7 @@ import os
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
@@ -33,6 +33,7 @@ from rankserve_server.versions.watcher import Watcher
 from rankserve_training.artifact import ArtifactError
 
 _log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 # New objects after which those that refer to each other are looked for; some hundred requests.
 _COLLECTED_OBJECTS = 10_000
@@ -144,8 +145,9 @@ class Server:
         """Calls in flight are finished, then connections are closed."""
         self._stopping.set()  # also where it was not a signal that ended it: no version is loaded any more
         await self._transport.set_not_serving()
-        await self._unless_hurried(self._transport.drain(self.config.drain_seconds))
-        left = self._transport.in_flight
+        left = await self._unless_hurried(self._transport.drain(self.config.drain_seconds))
+        if left is None:
+            left = self._transport.in_flight
         if left:
             _log.warning("Stopping with %d requests in flight.", left)
         await self._transport.stop(at_once=bool(left))
@@ -153,13 +155,16 @@ class Server:
         await asyncio.to_thread(self._watcher.stop)
         await asyncio.to_thread(self._shadows.stop)
 
-    async def _unless_hurried(self, waiting: Coroutine[Any, Any, None]) -> None:
-        """Waits for something, until a second signal at most."""
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, _Result]) -> _Result | None:
+        """Waits for something, until a second signal at most; then it is None."""
         task = asyncio.create_task(waiting)
         hurry = asyncio.create_task(self._hurrying.wait())
         await asyncio.wait((task, hurry), return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
+        if task.done():
+            return task.result()
         task.cancel()
+        return None
 
     def _versions_changed(self, loop: asyncio.AbstractEventLoop) -> None:
         """On whichever thread has changed them."""

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 # How the one line on stdout begins that says that a server is ready; scripts wait for it.
 READY = "rankserve ready on "
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StartError(Exception):
@@ -49,7 +49,9 @@ def stop_signals_handled(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+            # A loop that took no real signals has changed none, and only the main thread could change one back.
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 def let_signals_end_process() -> None:
@@ -84,10 +86,22 @@ def free_address(config: ServerConfig) -> tuple[socket.AddressFamily, Any]:
         StartError: where somebody does, or the address is none of this machine's.
     """
     try:
-        family, _, _, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        return bound(config.host, config.port)
     except OSError as error:
         raise address_error(config, error) from error
+
+
+def bound(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """Binds an address for a moment.
+
+    Returns:
+        The family and the address, as sockets take them.
+
+    Raises:
+        OSError: where it cannot be had.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
     return family, address

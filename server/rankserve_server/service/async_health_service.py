@@ -52,12 +52,14 @@ class AsyncHealthService:
         except Exception as error:  # as above
             await fail(context, error)
         told = b""
-        while not self._ended:
+        while True:
             changed = self._changed
             status = self._health.watched(service)
             if status != told:
                 told = status
                 yield status
+            elif self._ended:  # not before it is told the last change
+                break
             else:
                 await changed.wait()
         await fail(context, NotReadyError("the server is shutting down"))

@@ -93,14 +93,15 @@ def call_status_of(error: Exception) -> CallStatus:
     """How a call ends that fails with an error."""
     if isinstance(error, OverloadedError):
         error.__traceback__ = None
-        return _refused(str(error), _retry_ms(error))
+        return overloaded_status(str(error), _retry_ms(error))
     status = status_of(error)
     return CallStatus(code_of(error), status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
 
 
 # Those that come too much have to cost little, and many of them are told the same.
 @lru_cache(maxsize=1_024)
-def _refused(message: str, retry_ms: int) -> CallStatus:
+def overloaded_status(message: str, retry_ms: int) -> CallStatus:
+    """How a call ends that there is no room for."""
     status = status_of(OverloadedError(message, retry_ms / 1e3))
     details = (STATUS_DETAILS_KEY, status.SerializeToString())
     return CallStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, message, (details, (_PUSHBACK_KEY, str(retry_ms))))

@@ -13,7 +13,7 @@ from rankserve_server.security.access import Access
 from rankserve_server.security.addresses import UNIX
 from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.model_service import ModelService
-from rankserve_server.starting import StartError
+from rankserve_server.starting import StartError, bound
 from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection
 
 _log = logging.getLogger(__name__)
@@ -45,8 +45,9 @@ class AdminServer:
         self._server = self._build()
         before = os.umask(_SOCKET_UMASK)
         try:
+            _check_free(self._address)
             port = self._server.add_insecure_port(self._address)
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise StartError(f"cannot listen on --admin-address {self._address}: is another server there?") from error
         finally:
             os.umask(before)
@@ -69,3 +70,14 @@ class AdminServer:
         if self._config.security.reflection != "off":
             enable_reflection(server)
         return server
+
+
+def _check_free(address: str) -> None:
+    """Before gRPC, which says in its own words too, on stderr, that somebody listens there.
+
+    Raises:
+        OSError: where HOST:PORT cannot be had.
+    """
+    if not address.startswith(UNIX):
+        host, _, port = address.rpartition(":")
+        bound(host.strip("[]"), int(port))

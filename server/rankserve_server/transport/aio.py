@@ -87,8 +87,8 @@ class AioTransport:
     def set_models_health(self, ready: Mapping[str, bool]) -> None:
         self._health.set_models(ready)
 
-    async def drain(self, seconds: float) -> None:
-        await self._calls.drain(seconds)
+    async def drain(self, seconds: float) -> int:
+        return await self._calls.drain(seconds)
 
     async def stop(self, at_once: bool) -> None:
         self._health.end()

@@ -60,8 +60,8 @@ class DirectTransport:
     def set_models_health(self, ready: Mapping[str, bool]) -> None:
         self._health.set_models(ready)
 
-    async def drain(self, seconds: float) -> None:
-        await asyncio.to_thread(self._lane.drain, seconds)
+    async def drain(self, seconds: float) -> int:
+        return await asyncio.to_thread(self._lane.drain, seconds)
 
     async def stop(self, at_once: bool) -> None:
         self._lane.stop_asking()

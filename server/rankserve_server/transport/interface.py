@@ -34,8 +34,12 @@ class Transport(Protocol):
     def set_models_health(self, ready: Mapping[str, bool]) -> None:
         """What the health service says of models and versions, by name; on the event loop, while it serves."""
 
-    async def drain(self, seconds: float) -> None:
-        """Refuses new requests, ends open streams, and waits at most so long for the requests in flight."""
+    async def drain(self, seconds: float) -> int:
+        """Refuses new requests, ends open streams, and waits at most so long for the requests in flight.
+
+        Returns:
+            How many were in flight when the time was up. Those that are refused after that are none.
+        """
 
     async def stop(self, at_once: bool) -> None:
         """Closes every connection and frees everything.

@@ -127,9 +127,11 @@ class Lane:
         until = time.monotonic() + seconds
         # A stream that is open when the lane notices is ended by it, so that none is left.
         # After `stop_asking` nobody waits for this any more, and the process cannot end before this thread.
-        while (self.in_flight or self.streams) and time.monotonic() < until and not self.stopping:
+        while self.in_flight or self.streams:
+            if time.monotonic() >= until or self.stopping:
+                return self.in_flight
             time.sleep(_IDLE_SECONDS / 10)
-        return self.in_flight
+        return 0
 
     def stop_asking(self) -> None:
         """Asks for no further calls and ends those that stay open; before the server is stopped."""
@@ -170,13 +172,14 @@ class Lane:
         if self.draining:
             for stream in list(self.streams):
                 stream.end_reading()
-        if self.stopping:
-            for call in list(self.open_calls):
-                call.end(_shutting_down())
-        elif self._health_changes != self.health.changes:
+        # Also where all of them are ended next: who watches is told why first.
+        if self._health_changes != self.health.changes:
             self._health_changes = self.health.changes
             for call in list(self.open_calls):
                 call.look()
+        if self.stopping:
+            for call in list(self.open_calls):
+                call.end(_shutting_down())
 
     def _plan_arrived(self) -> None:
         arrived, self.arrived = self.arrived, []

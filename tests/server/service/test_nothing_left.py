@@ -11,6 +11,7 @@ import pytest
 
 from integration.client_processes import ClientProcess
 from rankserve.v1 import ranking_pb2
+from rankserve_server.service.status import overloaded_status
 from server.service.conftest import LocalServer, Serve
 
 # What calls consist of: our objects, and those of grpcio that keep something of its core.
@@ -46,6 +47,7 @@ def be_rough(address: str, seconds: float) -> int:
 
 def living() -> "Counter[str]":
     """How many objects of each type there are, but for errors: those of its own calls grpc.aio keeps for a while."""
+    overloaded_status.cache_clear()  # kept on purpose, and not many
     gc.collect()
     things = (type(thing) for thing in gc.get_objects() if not isinstance(thing, BaseException))
     names = (f"{kind.__module__}.{kind.__qualname__}" for kind in things)

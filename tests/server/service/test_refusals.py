@@ -267,15 +267,19 @@ class TestOverload:
             assert len((await large).responses) == 10
             assert len((await server.ranking.Rank(GOOD)).item_ids) == 2, "nothing is queued any more"
 
-    async def test_a_request_that_needs_no_scoring_is_answered_all_the_same(self, serve: Serve) -> None:
+    async def test_what_is_shed_is_not_looked_at(self, serve: Serve) -> None:
         async with serve(max_queued_candidates=1) as server:
             server.engine.pause = 0.02
             large = server.ranking.BatchRank(self.LARGE)
             await asyncio.to_thread(server.engine.wait_for_batches, 1)
-            answer = await server.ranking.Rank(Request(user_id=9, candidate_ids=[1], exclude_seen=True))
-            assert not answer.item_ids
+            nothing_to_score = Request(user_id=9, candidate_ids=[1], exclude_seen=True)
+            for request in (nothing_to_score, Request(user_id=2, top_k=-1)):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await server.ranking.Rank(request)
+                assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert not large.done()
             await large
+            assert not (await server.ranking.Rank(nothing_to_score)).item_ids
 
 
 async def test_a_message_over_the_limit_is_refused_and_the_connection_goes_on(serve: Serve) -> None:
