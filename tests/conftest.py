@@ -1,5 +1,6 @@
 """What the tests share: a real model, trained and published once, and servers that always stop."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,6 +20,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 StartServer: TypeAlias = Callable[..., ServerProcess]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the servers under test keep for the next one is of the session."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import click
 
-from rankserve_server.config import ServerConfig, TransportName
+from rankserve_server.config import ServerConfig, TransportName, user_program_cache
 from rankserve_server.connection_options import Seconds, connection_options, taken_from
 from rankserve_server.limits import Limits
 from rankserve_server.running import run_server
@@ -66,6 +66,13 @@ _LIMITS = Limits()
     help="Memory for the tables of one model, folded to score fast. What would pass it is kept as embeddings: smaller, "
     "but slower to score.",
 )
+@click.option(
+    "--program-cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to keep compiled programs, so that the next start and the next version of the same shapes load sooner. "
+    "Nobody else may be able to write there.  [default: rankserve/programs in the user's cache]",
+)
+@click.option("--no-program-cache", is_flag=True, help="Keep no compiled programs.")
 @click.option(
     "--grace-seconds",
     default=_DEFAULTS.grace_seconds,
@@ -163,6 +170,8 @@ def serve(
     watch_seconds: float,
     keep_versions: int,
     max_memory_mib: int | None,
+    program_cache: Path | None,
+    no_program_cache: bool,
     max_table_mib: int,
     grace_seconds: float,
     drain_seconds: float,
@@ -189,6 +198,7 @@ def serve(
         watch_seconds=watch_seconds,
         keep_versions=keep_versions,
         max_memory_mib=max_memory_mib,
+        program_cache=None if no_program_cache else program_cache or user_program_cache(),
         max_table_mib=max_table_mib,
         grace_seconds=grace_seconds,
         drain_seconds=drain_seconds,

@@ -1,5 +1,6 @@
 """Every knob of the server, with its default."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,6 +11,15 @@ from rankserve_server.limits import ConnectionLimits, Limits
 from rankserve_server.security.security_config import SecurityConfig
 
 TransportName = Literal["auto", "aio", "direct"]
+
+
+def user_program_cache() -> Path | None:
+    """Where programs are kept by default (XDG Base Directory Specification); None where the user has no directory."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # there is no home
+        return None
+    return base / "rankserve" / "programs" if base.is_absolute() else None
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class ServerConfig:
         keep_versions: how many of the newest versions of a model are loaded; 0 for all.
         max_table_mib: how large the folded tables of one version may become; what would pass it is kept as embeddings.
         max_memory_mib: what this process may hold in all when it loads another version; None for what the machine has.
+        program_cache: where compiled programs are kept, of this user alone; None for nowhere.
         grace_seconds: how long a server that was told to stop goes on, so that load balancers see that it will.
         drain_seconds: how long a stopping server waits for calls in flight.
         workers: how many processes share the port.
@@ -40,6 +51,7 @@ class ServerConfig:
     keep_versions: int = 1
     max_table_mib: int = 2_048
     max_memory_mib: int | None = None
+    program_cache: Path | None = field(default_factory=user_program_cache)
     grace_seconds: float = 0.0
     drain_seconds: float = 30.0
     transport: TransportName = "auto"

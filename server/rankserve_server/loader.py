@@ -12,18 +12,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from rankserve_server.engine.engine import Engine
+from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.parts import unpack
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.memory import MemoryShortageError, check_memory
-from rankserve_training.artifact import ArtifactError, read_artifact
+from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
+from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.manifest import MANIFEST_FILE
 from rankserve_training.artifact.signing import read_trusted_keys
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 # The lowest priority that there is: beside a serving version, loading gets what processor time is left.
 _BESIDE_SERVING = 19
@@ -39,12 +43,14 @@ class LoadRequest(msgspec.Struct, frozen=True):
         max_table_mib: see `load_version`.
         trusted_keys: files of public keys, likewise.
         niceness: 0 to 19.
+        programs: where compiled programs are kept; None for nowhere.
     """
 
     directory: str
     max_table_mib: float
     trusted_keys: list[str]
     niceness: int
+    programs: str | None
 
 
 class LoadReport(msgspec.Struct, frozen=True):
@@ -52,15 +58,17 @@ class LoadReport(msgspec.Struct, frozen=True):
 
     Attributes:
         error: why there is none; empty where there is one.
-        memory_short: whether that is for want of memory.
+        is_machine: whether the machine is to blame for that.
         manifest_sha256: of the manifest that it has read.
         table_bytes: what the engine's tables take.
+        jax_version: what it was compiled with.
     """
 
     error: str = ""
-    memory_short: bool = False
+    is_machine: bool = False
     manifest_sha256: str = ""
     table_bytes: int = 0
+    jax_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,14 @@ class VersionLoader:
         max_table_mib: how large folding may make the tables of a version.
         max_memory_mib: what this process may hold in all; None for whatever the machine has.
         trusted_keys: files of public keys, of which one has to have signed a version; where there are none, nobody.
+        programs: where compiled programs are kept; None for nowhere. Nobody else may be able to write there.
     """
 
     checkpoint: Callable[[], None]
     max_table_mib: float = 2_048
     max_memory_mib: int | None = None
     trusted_keys: tuple[Path, ...] = ()
+    programs: Path | None = None
 
     def load(self, directory: Path, beside_serving: bool = False) -> LoadedModel:
         """Loads one version; see `loading.load_version`, which runs in the other process.
@@ -87,20 +97,24 @@ class VersionLoader:
             beside_serving: whether others are served meanwhile, and come first.
 
         Raises:
-            MemoryShortageError: where there is too little memory for it.
+            MachineError: where there is too little memory for it, or something else but the version is to blame.
             ArtifactError: where the version may not serve, or the other process does not survive it.
         """
+        trusted_keys = self._read_trusted_keys()
         keys = [str(path.absolute()) for path in self.trusted_keys]
         niceness = _BESIDE_SERVING if beside_serving else 0
-        request = LoadRequest(str(directory.absolute()), self.max_table_mib, keys, niceness)
+        programs = None if self.programs is None else str(self.programs.absolute())
+        request = LoadRequest(str(directory.absolute()), self.max_table_mib, keys, niceness, programs)
         command = [sys.executable, "-m", "rankserve_server.loader_process", msgspec.json.encode(request).decode()]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603, our own code
             try:
-                return self._received(directory, process)
+                return self._received(directory, process, trusted_keys)
             finally:
                 process.kill()
 
-    def _received(self, directory: Path, process: subprocess.Popen[bytes]) -> LoadedModel:
+    def _received(
+        self, directory: Path, process: subprocess.Popen[bytes], trusted_keys: "tuple[Ed25519PublicKey, ...]"
+    ) -> LoadedModel:
         assert process.stdout is not None  # noqa: S101, it was asked for
         with _Watch(process, self.checkpoint) as watch:
             line = process.stdout.readline()
@@ -109,15 +123,28 @@ class VersionLoader:
             raise _ending(directory, process)
         report = msgspec.json.decode(line, type=LoadReport)
         if report.error:
-            raise MemoryShortageError(report.error) if report.memory_short else ArtifactError(report.error)
+            raise MachineError(report.error) if report.is_machine else ArtifactError(report.error)
+        if report.jax_version != jax.__version__:
+            # Whatever the version is like: nothing that is loaded by the new one can be used here.
+            raise MachineError(
+                f"{directory}: JAX was changed from {jax.__version__} to {report.jax_version} while the server ran; "
+                "restart it"
+            )
         try:
             check_memory(report.table_bytes, self.max_memory_mib)
         except MemoryShortageError as error:
             raise MemoryShortageError(f"{directory}: {error}") from error
-        return self._assembled(directory, report, process.stdout)
+        artifact = read_artifact(directory, trusted_keys)
+        return self._assembled(artifact, report, process.stdout)
 
-    def _assembled(self, directory: Path, report: LoadReport, stream: IO[bytes]) -> LoadedModel:
-        artifact = read_artifact(directory, read_trusted_keys(self.trusted_keys))
+    def _read_trusted_keys(self) -> "tuple[Ed25519PublicKey, ...]":
+        try:
+            return read_trusted_keys(self.trusted_keys)
+        except ArtifactError as error:
+            raise MachineError(str(error)) from error
+
+    def _assembled(self, artifact: Artifact, report: LoadReport, stream: IO[bytes]) -> LoadedModel:
+        directory = artifact.directory
         manifest = (directory / MANIFEST_FILE).read_bytes()
         if hashlib.sha256(manifest).hexdigest() != report.manifest_sha256:
             raise ArtifactError(f"{directory} was changed while it was loaded; publish a new version instead")

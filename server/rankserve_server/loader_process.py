@@ -45,22 +45,27 @@ def _be_modest(niceness: int) -> None:
 
 
 def _load(request: LoadRequest, stream: BinaryIO) -> None:
+    from rankserve_server.engine.jax_setup import jax
     from rankserve_server.engine.parts import pack, table_bytes
+    from rankserve_server.engine.programs import keep_programs_in
     from rankserve_server.loading import load_version
     from rankserve_training.artifact import ArtifactError
+    from rankserve_training.artifact.errors import UntrustedError
     from rankserve_training.artifact.signing import read_trusted_keys
 
     directory = Path(request.directory)
+    keep_programs_in(None if request.programs is None else Path(request.programs))
     try:
         keys = read_trusted_keys([Path(path) for path in request.trusted_keys])
         model = load_version(directory, lambda: None, request.max_table_mib, keys)
         digest = hashlib.sha256((directory / MANIFEST_FILE).read_bytes()).hexdigest()
     except (ArtifactError, OSError, MemoryError) as error:
-        report = LoadReport(error=str(error) or type(error).__name__, memory_short=isinstance(error, MemoryError))
+        is_machine = isinstance(error, (MemoryError, OSError, UntrustedError))
+        report = LoadReport(error=str(error) or type(error).__name__, is_machine=is_machine)
         stream.write(msgspec.json.encode(report) + b"\n")
         return
     parts = model.engine.parts
-    report = LoadReport(manifest_sha256=digest, table_bytes=table_bytes(parts))
+    report = LoadReport(manifest_sha256=digest, table_bytes=table_bytes(parts), jax_version=jax.__version__)
     stream.write(msgspec.json.encode(report) + b"\n")
     pack(parts, stream)
 

@@ -87,7 +87,11 @@ class Server:
     def _build(self) -> None:
         config = self.config
         loader = VersionLoader(
-            self._check_not_stopped, config.max_table_mib, config.max_memory_mib, config.security.trusted_keys
+            self._check_not_stopped,
+            config.max_table_mib,
+            config.max_memory_mib,
+            config.security.trusted_keys,
+            config.program_cache,
         )
         self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, loader.load)
         self._watcher = Watcher(self._repository, config.watch_seconds)

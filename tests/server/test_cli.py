@@ -35,7 +35,11 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "host": "::1",
         "port": 1,
         "default_model": "a",
+        "watch_seconds": 0.5,
+        "keep_versions": 0,
         "max_table_mib": 0,
+        "max_memory_mib": 7,
+        "program_cache": Path("programs"),
         "grace_seconds": 1.5,
         "drain_seconds": 2.5,
         "transport": "aio",
@@ -64,6 +68,11 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert config.address == "[::1]:1"
     assert decode_config(encode_config(config)) == config
+
+
+def test_no_program_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ServerConfig().program_cache is not None
+    assert config_of(monkeypatch, "--no-program-cache").program_cache is None
 
 
 def test_a_reason_not_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

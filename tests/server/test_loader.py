@@ -16,7 +16,7 @@ import pytest
 from rankserve_server import loader as loader_module
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
-from rankserve_server.memory import MemoryShortageError, check_memory
+from rankserve_server.machine import MemoryShortageError, check_memory
 from rankserve_training.artifact import ArtifactError
 from server.two_towers import Published
 

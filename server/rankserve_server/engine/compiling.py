@@ -23,6 +23,7 @@ from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.newcomer_compiling import compile_newcomers, equal_newcomer_calls
 from rankserve_server.engine.newcomers import SLOTS
 from rankserve_server.engine.parts import Call, EngineParts
+from rankserve_server.engine.programs import compiled
 from rankserve_server.engine.tables import Side, Weights
 from rankserve_training.model.folded import FoldedModel
 
@@ -114,8 +115,7 @@ class _Compiler:
 
     def _compile(self, function: Callable[..., Any], *row_shapes: Any) -> Call:
         self._checkpoint()
-        compiled: Call = jax.jit(function).lower(*self._tables, *row_shapes).compile()
-        return compiled
+        return compiled(jax.jit(function).lower(*self._tables, *row_shapes))
 
 
 def _equal_pair_calls(parts: EngineParts) -> Mapping[int, Call]:

@@ -22,6 +22,7 @@ from rankserve_server.engine.newcomers import (
     no_sums,
 )
 from rankserve_server.engine.parts import Call, EngineParts, NewcomerParts
+from rankserve_server.engine.programs import compiled
 from rankserve_server.engine.tables import Side, Weights
 from rankserve_training.model.folded import FoldedModel
 
@@ -104,15 +105,13 @@ def _compile_pairs(parts: EngineParts, formula: Formula, bucket: int) -> Call:
 
     pairs = jax.ShapeDtypeStruct((bucket,), np.int32)
     tables = (no_sums(parts.users), parts.items, no_sums(parts.items), parts.weights)
-    compiled: Call = jax.jit(score_pairs).lower(*tables, pairs, pairs).compile()
-    return compiled
+    return compiled(jax.jit(score_pairs).lower(*tables, pairs, pairs))
 
 
 def _compile_sums(known: Side, entries: Side) -> Call:
     blocks = np.zeros((BLOCKS, BLOCK_ENTRIES), np.int32)
     arguments = (NO_ROWS, blocks, blocks.astype(np.float32), blocks[:, 0], np.int32(0))
-    compiled: Call = jax.jit(_add_entries).lower(known, entries, no_sums(known), *arguments).compile()
-    return compiled
+    return compiled(jax.jit(_add_entries).lower(known, entries, no_sums(known), *arguments))
 
 
 def _add_entries(

@@ -12,6 +12,7 @@ import numpy as np
 from jax.experimental import serialize_executable
 
 from rankserve_server.engine.jax_setup import jax
+from rankserve_server.engine.programs import serialised
 from rankserve_server.engine.tables import Side, Weights
 
 Call: TypeAlias = Callable[..., Any]
@@ -73,13 +74,13 @@ def pack(parts: EngineParts, stream: IO[bytes]) -> None:
     newcomers = parts.newcomers
     leaves, structure = jax.tree.flatten(_tables(parts))
     calls = {
-        "pairs": {bucket: _serialised(call) for bucket, call in parts.pair_calls.items()},
-        "catalog": _serialised(parts.catalog_call),
+        "pairs": {bucket: serialised(call) for bucket, call in parts.pair_calls.items()},
+        "catalog": serialised(parts.catalog_call),
         "newcomers": newcomers
         and {
-            "user_sums": _serialised(newcomers.user_sums),
-            "item_sums": _serialised(newcomers.item_sums),
-            "pairs": {bucket: _serialised(call) for bucket, call in newcomers.pair_calls.items()},
+            "user_sums": serialised(newcomers.user_sums),
+            "item_sums": serialised(newcomers.item_sums),
+            "pairs": {bucket: serialised(call) for bucket, call in newcomers.pair_calls.items()},
         },
     }
     shapes = [leaf.shape for leaf in leaves]
@@ -106,9 +107,9 @@ def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> 
         leaves.append(jax.device_put(_read_table(stream, shape)))
     users, items, weights, *entries = jax.tree.unflatten(structure, leaves)
 
-    def call(serialised: Any) -> Any:
+    def call(handed_over: Any) -> Any:
         checkpoint()
-        return None if serialised is None else serialize_executable.deserialize_and_load(*serialised)
+        return None if handed_over is None else serialize_executable.deserialize_and_load(*handed_over)
 
     newcomers = calls["newcomers"] and NewcomerParts(
         user_entries=entries[0],
@@ -136,7 +137,3 @@ def _read_table(stream: IO[bytes], shape: tuple[int, ...]) -> Any:
             raise EOFError("the stream ended within a table")
         rest = rest[count:]
     return table
-
-
-def _serialised(call: Any) -> Any:
-    return None if call is None else serialize_executable.serialize(call)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rankserve_server.errors import ConflictError, UnknownModelError
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.memory import MemoryShortageError
+from rankserve_server.machine import MachineError
 from rankserve_server.versions.entry import ModelEntry, ModelState, Roles
 from rankserve_server.versions.quarantine import Quarantine, signature_of
 from rankserve_server.versions.routes import LoadedShare, Routes
@@ -179,9 +179,7 @@ class ModelVersions:
         try:
             model = load(directory, beside_serving=self.routes is not None)
         except ArtifactError as error:
-            # Too little memory is the machine's fault: another start may find more.
-            durable = not isinstance(error, MemoryShortageError)
-            self._quarantine.add(version, str(error), signature, durable)
+            self._quarantine.add(version, str(error), signature, durable=not isinstance(error, MachineError))
             self._note(version, ModelState.FAILED, str(error))
             _log.error("%s/%d cannot be served: %s", self.name, version, error)
         except BaseException:  # the server stops

@@ -1,12 +1,13 @@
 """Versions that may not serve, with the reason: kept beside them, so that no restart tries them again.
 
-What was found holds for the files as they were. Where they have changed, as with a copy that was still going on, the
-version is tried again.
+What was found holds for the files as they were and the release that has tried them. Where the files have changed, as
+with a copy that was still going on, or the server has been upgraded, the version is tried again.
 """
 
 import logging
 import os
 import tempfile
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 _log = logging.getLogger(__name__)
 
 FOLDER = ".quarantine"
+_RELEASE = metadata.version("rankserve")
 
 
 class QuarantineEntry(msgspec.Struct, frozen=True):
@@ -22,10 +24,12 @@ class QuarantineEntry(msgspec.Struct, frozen=True):
     Attributes:
         reason: for people.
         signature: of its files when that was found; see `signature_of`.
+        release: of rankserve, which has found it.
     """
 
     reason: str
     signature: str
+    release: str
 
 
 def signature_of(version_dir: Path) -> str:
@@ -51,9 +55,9 @@ class Quarantine:
     def reason(self, version: int) -> str | None:
         """Why this version, with the files that it has now, may not serve; None where nothing is held against it."""
         entry = self._entries.get(version) or self._read(version)
-        if entry is None or entry.signature != signature_of(self._model_dir / str(version)):
+        if entry is None or entry.release != _RELEASE:
             return None
-        return entry.reason
+        return entry.reason if entry.signature == signature_of(self._model_dir / str(version)) else None
 
     def add(self, version: int, reason: str, signature: str, durable: bool = True) -> None:
         """Holds something against a version.
@@ -64,7 +68,7 @@ class Quarantine:
             signature: of its files before they were tried.
             durable: whether it holds after a restart too: not where the machine is to blame and not the files.
         """
-        entry = self._entries[version] = QuarantineEntry(reason, signature)
+        entry = self._entries[version] = QuarantineEntry(reason, signature, _RELEASE)
         if not durable:
             return
         path = self._path(version)

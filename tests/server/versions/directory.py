@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.memory import MemoryShortageError
+from rankserve_server.machine import MemoryShortageError
 from rankserve_server.versions.entry import ModelState
 from rankserve_server.versions.repository import Repository
 from rankserve_training.artifact import ArtifactError

@@ -3,3 +3,7 @@
 
 class ArtifactError(ValueError):
     """A version cannot be found, read or trusted. The message says which, why and, where possible, what to do."""
+
+
+class UntrustedError(ArtifactError):
+    """Nobody has signed the version whom this reader trusts; another reader may."""

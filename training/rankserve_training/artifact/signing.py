@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.errors import ArtifactError, UntrustedError
 from rankserve_training.artifact.manifest import MANIFEST_FILE, SIGNATURE_FILE
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def verify_signature(directory: Path, manifest: bytes, trusted_keys: "Sequence[E
         trusted_keys: one or more.
 
     Raises:
-        ArtifactError: where there is no signature, or none of these keys has made it.
+        UntrustedError: where there is no signature, or none of these keys has made it.
     """
     from cryptography.exceptions import InvalidSignature
 
     path = directory / SIGNATURE_FILE
     if not path.is_file():
-        raise ArtifactError(
+        raise UntrustedError(
             f"{directory} is not signed, and only signed versions are trusted: {SIGNATURE_FILE} is missing"
         )
     if path.stat().st_size == _SIGNATURE_BYTES:
@@ -77,7 +77,7 @@ def verify_signature(directory: Path, manifest: bytes, trusted_keys: "Sequence[E
             except InvalidSignature:
                 continue
             return
-    raise ArtifactError(f"{path} is not the signature of {MANIFEST_FILE} by a trusted key")
+    raise UntrustedError(f"{path} is not the signature of {MANIFEST_FILE} by a trusted key")
 
 
 def _trusted_key(path: Path) -> "Ed25519PublicKey":

@@ -1,4 +1,4 @@
-"""How much memory a version may still take."""
+"""What can keep a version from being served that is as it should be: above all, too little memory."""
 
 import os
 from pathlib import Path
@@ -14,8 +14,12 @@ _STATM = Path("/proc/self/statm")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-class MemoryShortageError(ArtifactError):
-    """The machine has too little memory for a version, which may be as it should be."""
+class MachineError(ArtifactError):
+    """The machine, or how the server was started, is to blame, and not the version: another start may fare better."""
+
+
+class MemoryShortageError(MachineError):
+    """There is too little memory for a version."""
 
 
 def check_memory(needed: int, max_memory_mib: int | None) -> None:

@@ -1,0 +1,145 @@
+"""Compiled programs, kept on disk: most of what the next version, worker or start would compile has been compiled.
+
+A program takes the tables as arguments, so that it is the same for every version of the same shape. It is code: what is
+kept must be as safe from others as the program that is installed.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import pickle
+import stat
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jax.experimental import serialize_executable
+
+from rankserve_server.engine.jax_setup import jax
+
+_log = logging.getLogger(__name__)
+
+# Some 100 kB each; a model has some 25.
+_MOST_KEPT = 1_000
+_FOR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class Program:
+    """A compiled call, and what it is handed over as."""
+
+    __slots__ = ("_call", "serialised")
+
+    def __init__(self, call: Callable[..., Any], serialised: Any) -> None:
+        self._call = call
+        self.serialised = serialised
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+
+class ProgramStore:
+    """A directory of programs, of this user alone."""
+
+    def __init__(self, directory: Path) -> None:
+        """Makes it, if it is not there.
+
+        Raises:
+            OSError: where it cannot be made, or others could write into it.
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+        if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
+            raise PermissionError(f"{directory} can be written by others; programs are kept where nobody else can")
+        self._directory = directory
+
+    def compiled(self, lowered: Any) -> Program:
+        """The program of `jax.jit(...).lower(...)`, compiled unless it is here."""
+        path = self._directory / _key(lowered)
+        found = _read(path)
+        if found is not None:
+            return found
+        call = lowered.compile()
+        program = Program(call, serialize_executable.serialize(call))
+        self._keep(path, program)
+        return program
+
+    def _keep(self, path: Path, program: Program) -> None:
+        try:
+            descriptor, scratch = tempfile.mkstemp(prefix=".", dir=self._directory)
+            with os.fdopen(descriptor, "wb") as file:
+                pickle.dump(program.serialised, file)
+            Path(scratch).rename(path)
+            self._make_room()
+        except OSError as error:
+            _log.warning("What was compiled is not kept: %s: %s.", path, error.strerror)
+
+    def _make_room(self) -> None:
+        """Those that were not used for longest go."""
+        kept = [path for path in self._directory.iterdir() if not path.name.startswith(".")]
+        if len(kept) > _MOST_KEPT:
+            with contextlib.suppress(FileNotFoundError):  # another process does the same
+                for path in sorted(kept, key=lambda path: path.stat().st_mtime)[: _MOST_KEPT // 4]:
+                    path.unlink()
+
+
+_store: ProgramStore | None = None
+
+
+def keep_programs_in(directory: Path | None) -> None:
+    """Where this process keeps its programs from now on; None for nowhere, which is how it is at first."""
+    global _store
+    _store = None
+    if directory is None:
+        return
+    # JAX's own cache gives programs that cannot be handed over.
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        _store = ProgramStore(directory)
+    except OSError as error:
+        _log.warning("What is compiled is not kept: %s.", error)
+
+
+def compiled(lowered: Any) -> Callable[..., Any]:
+    """The program of `jax.jit(...).lower(...)`."""
+    call: Callable[..., Any] = lowered.compile() if _store is None else _store.compiled(lowered)
+    return call
+
+
+def serialised(call: Any) -> Any:
+    """What a compiled call is handed over as; None for none."""
+    if call is None:
+        return None
+    return call.serialised if isinstance(call, Program) else serialize_executable.serialize(call)
+
+
+def _read(path: Path) -> Program | None:
+    """A kept program; None where it is not there or cannot be used."""
+    try:
+        content = path.read_bytes()
+        found = pickle.loads(content)  # noqa: S301, nobody else can write there
+        program = Program(serialize_executable.deserialize_and_load(*found), found)
+        os.utime(path)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever is wrong with it: it is compiled anew
+        _log.warning("A compiled program could not be used: %s: %s", path, error)
+        return None
+    return program
+
+
+def _key(lowered: Any) -> str:
+    """Of what is computed, with what it is compiled, and for which processor."""
+    parts = (lowered.as_text(), lowered.in_tree, lowered.out_tree, jax.__version__, metadata.version("jaxlib"))
+    settings = (os.environ.get("XLA_FLAGS", ""), os.environ.get("PJRT_NPROC", ""), _processor())
+    return hashlib.sha256("\0".join(map(str, (*parts, *settings))).encode()).hexdigest()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return os.uname().machine
+    return "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
