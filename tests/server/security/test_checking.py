@@ -1,5 +1,6 @@
 """What is wrong with a server's security is said in one line before anything else happens."""
 
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -138,6 +139,20 @@ def test_workers_cannot_share_a_unix_socket(tmp_path: Path) -> None:
     check_security(config_of(security))
     with pytest.raises(StartError, match="workers cannot share a Unix socket"):
         check_security(config_of(security, workers=2))
+
+
+def test_an_admin_address_that_is_taken(tmp_path: Path) -> None:
+    """gRPC would take the socket away from who has it, and workers would share his port."""
+    with (
+        socket.socket(socket.AF_UNIX) as path,
+        socket.create_server(("127.0.0.1", 0), reuse_port=True) as port,
+    ):
+        path.bind(f"{tmp_path}/admin")
+        path.listen()
+        for address in (f"unix:{tmp_path}/admin", f"127.0.0.1:{port.getsockname()[1]}"):
+            with pytest.raises(StartError, match=f"cannot listen on --admin-address {address}"):
+                check_security(config_of(SecurityConfig(admin_address=address)))
+    check_security(config_of(SecurityConfig(admin_address=f"unix:{tmp_path}/admin")))  # only its file is left
 
 
 def test_nothing_is_said_where_all_is_well(files: Files, caplog: pytest.LogCaptureFixture) -> None:
