@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from rankserve_client import RankingClient, Tls
+from rankserve_client import RankingClient, RankQuery, Tls, Unavailable
 from rankserve_server.config import ServerConfig
 from rankserve_server.security.security_config import SecurityConfig
 from reliability.certificates import Authority
@@ -137,6 +137,31 @@ def test_files_that_cannot_be_used_leave_the_old_ones_and_are_told_once(
         assert served.renew() == served.shown()
         wait_for_answers(load)
     assert not load.failures
+
+
+def test_a_stream_that_is_open_goes_on_with_the_certificate_that_it_was_shown(served: Served) -> None:
+    turns = threading.Semaphore(1)
+
+    def queries() -> Iterator[RankQuery]:
+        for _ in range(3):
+            assert turns.acquire(timeout=SECONDS)
+            yield RankQuery(2, [1, 4])
+
+    with RankingClient(served.address, tls=Tls(served.directory / "ca.crt"), timeout=SECONDS) as client:
+        answers = client.rank_stream(queries())
+        next(answers)
+        other = Authority("another")  # of which this client knows nothing: a new connection of its would fail
+        other.pair("renewed").write(served.directory, "server")
+        assert "CERTIFICATE" in served.shown()
+        with (
+            pytest.raises(Unavailable),
+            RankingClient(served.address, tls=Tls(served.directory / "ca.crt"), retry=None, timeout=1) as late,
+        ):
+            late.rank(2, [1, 4])
+        for _ in range(2):
+            turns.release()
+            next(answers)
+        assert list(answers) == []
 
 
 def test_clients_that_do_not_know_the_authority_are_refused(served: Served) -> None:
