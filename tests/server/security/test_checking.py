@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -15,7 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from rankserve_server.cli import serve
 from rankserve_server.config import ServerConfig
+from rankserve_server.security.addresses import is_loopback
 from rankserve_server.security.checking import check_security
 from rankserve_server.security.scopes import Scope
 from rankserve_server.security.security_config import SecurityConfig
@@ -132,6 +135,12 @@ def test_it_is_refused(files: Files, case: str) -> None:
         check_security(config_of(security(files)))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_only_this_machine_can_reach_a_server_by_default() -> None:
+    assert is_loopback(ServerConfig().host)
+    shown = CliRunner().invoke(serve, ["--help"]).output
+    assert "default: 127.0.0.1" in shown
 
 
 def test_workers_cannot_share_a_unix_socket(tmp_path: Path) -> None:
