@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from integration.server_process import free_port, wait_for_port
+from integration.server_process import free_port
 from rankserve_server import repository
 from rankserve_server import server as server_module
 from rankserve_server.config import ServerConfig
@@ -26,6 +26,7 @@ def threaded_server(config: ServerConfig, models_dir: Path) -> Iterator[str]:
     (models_dir / "small" / "3").mkdir(parents=True)
     config = replace(config, models_dir=models_dir, port=free_port())
     stops: list[Callable[[], object]] = []
+    ready = threading.Event()
 
     @contextmanager
     def stop_handled(stop: Callable[[], None]) -> Iterator[None]:
@@ -38,11 +39,12 @@ def threaded_server(config: ServerConfig, models_dir: Path) -> Iterator[str]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server_module, "stop_signals_handled", stop_handled)
+        patch.setattr(server_module, "print_ready", lambda _: ready.set())
         patch.setattr(repository, "load_version", lambda *_, **__: small_model())
         thread = threading.Thread(target=run)
         thread.start()
         try:
-            wait_for_port(config.port)
+            assert ready.wait(30)
             yield f"127.0.0.1:{config.port}"
         finally:
             stops[0]()
