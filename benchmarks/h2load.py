@@ -11,10 +11,13 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import grpc
 from processes import Process
 from protocols import frame
+
+if TYPE_CHECKING:
+    import grpc
 
 CONNECTIONS = 4
 STREAMS = 16
@@ -61,7 +64,7 @@ def measure(process: Process, count: int, requests: int) -> Round:
         command = ["h2load", f"-n{requests}", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-d{body}", f"--log-file={log}"]
         metadata = (("content-type", "application/grpc"), ("te", "trailers"), *protocol.metadata)
         headers = [f"-H{name}: {value}" for name, value in metadata]
-        url = f"http://{process.target}/{protocol.method}"
+        url = f"{process.url}/{protocol.method}"
         output = subprocess.run([*command, *headers, url], check=True, capture_output=True, text=True).stdout
         cpu = process.cpu_seconds() - before
         if f"{requests} succeeded" not in output:
@@ -77,7 +80,7 @@ def check_answers(process: Process, count: int, expected: dict[int, float]) -> N
     if not process.contender.ranks:
         return
     protocol = process.contender.protocol
-    with grpc.insecure_channel(process.target) as channel:
+    with process.connect() as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{protocol.method}")
         answer = call(protocol.encode(USER, candidates(count)), timeout=30, metadata=protocol.metadata)
     worst = max(abs(score - expected[item]) for item, score in protocol.decode(answer, candidates(count)))

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 from protocols import RANKING, Protocol
 
 BASELINES = Path(__file__).parent / "baselines"
@@ -31,12 +32,14 @@ class Contender:
         command: how it is started; {models_dir} and {port} are filled in.
         ranks: whether its answers hold scores that can be checked.
         protocol: how it is asked.
+        ca_file: who signs its certificate, PEM; None for a server without TLS.
     """
 
     name: str
     command: tuple[str, ...]
     ranks: bool = True
     protocol: Protocol = RANKING
+    ca_file: Path | None = None
 
 
 def rankserve(transport: str, *options: str) -> Contender:
@@ -94,6 +97,17 @@ class Process:
     def target(self) -> str:
         """Its address, as clients take it."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The same with a scheme."""
+        return f"http{'s' if self.contender.ca_file else ''}://{self.target}"
+
+    def connect(self) -> grpc.Channel:
+        """A channel to it."""
+        if self.contender.ca_file is None:
+            return grpc.insecure_channel(self.target)
+        return grpc.secure_channel(self.target, grpc.ssl_channel_credentials(self.contender.ca_file.read_bytes()))
 
     def cpu_seconds(self) -> float:
         """User and system time of all threads so far, of its processes and of those that they have waited for."""

@@ -22,6 +22,7 @@ import h2load
 import latency
 import peer_servers
 import presets
+import security_cost
 import start
 import throughput
 
@@ -37,6 +38,7 @@ _SECTIONS = {
     "catalogue": ("Large catalogues, many users", catalogue.run),
     "start": ("Starting", start.run),
     "client_cost": ("What the Python client costs", client_cost.run),
+    "security_cost": ("What TLS and tokens cost", security_cost.run),
     "correctness": ("Answers under load", correctness.run),
 }
 

@@ -1,6 +1,7 @@
 """The audit of locked packages: what it finds, what it ignores, and when it says that it has not looked."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -51,11 +52,66 @@ def test_what_is_no_longer_found_is_not_to_be_ignored() -> None:
     assert any("CVE-2 is not found any more" in fault for fault in faults(ignoring("CVE-1"), ignoring("CVE-2")))
 
 
-def test_a_service_that_cannot_be_reached_is_told_and_no_failure() -> None:
+def audit(**environment: str) -> "subprocess.CompletedProcess[str]":
+    """Where no service can be reached."""
     nowhere = {f"{scheme}_proxy": "http://127.0.0.1:1" for scheme in ("http", "https")}
-    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")} | nowhere
-    process = subprocess.run(
-        [sys.executable, str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=280, check=False
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return subprocess.run(
+        [sys.executable, str(SCRIPT)],
+        env=kept | nowhere | environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
+
+
+def test_that_nothing_was_audited_is_told_loudly_and_no_failure() -> None:
+    process = audit(RANKSERVE_AUDIT="")
     assert process.returncode == 0, process.stderr
-    assert process.stdout.startswith("not audited: the service of vulnerabilities gives no answer: ")
+    assert process.stdout == ""
+    assert "\nNOT AUDITED: no package of requirements.lock was looked up" in process.stderr
+    assert re.search(r"^pypi: gives no answer: .", process.stderr, re.MULTILINE)
+    assert re.search(r"^osv: gives no answer: .", process.stderr, re.MULTILINE)
+
+
+def test_but_it_is_one_where_an_audit_is_required() -> None:
+    process = audit(RANKSERVE_AUDIT="required")
+    assert process.returncode == 1
+    assert "NOT AUDITED" in process.stderr
+
+
+def answering(*reports: dict[str, Any] | None) -> dict[str, Any]:
+    """The script, with services that answer this, one call after the other."""
+    answers = iter(reports)
+    script = runpy.run_path(str(SCRIPT))
+    main = script["main"]
+
+    def run_pip_audit(*_: object) -> tuple[dict[str, Any] | None, str]:
+        report = next(answers)
+        return report, "" if report is not None else "no way out"
+
+    main.__globals__["run_pip_audit"] = run_pip_audit
+    return script
+
+
+CLEAN: Final[dict[str, Any]] = {"dependencies": REPORT["dependencies"][:1]}
+
+
+@pytest.mark.parametrize(
+    ("reports", "code", "told"),
+    [
+        ((REPORT, CLEAN), 0, "1 packages audited with pypi, 0 to look at"),
+        ((REPORT, REPORT), 1, "2 packages audited with pypi, 1 to look at"),
+        ((None, REPORT, CLEAN), 0, "1 packages audited with osv, 0 to look at"),
+        ((CLEAN, REPORT, REPORT), 1, "2 packages audited with osv, 1 to look at"),  # the first one is a mirror
+        ((CLEAN, CLEAN), 0, "NOT AUDITED"),
+        ((REPORT, None), 1, "pip-audit failed: no way out"),
+    ],
+)
+def test_which_service_is_believed(
+    reports: tuple[dict[str, Any] | None, ...], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service that finds nothing in what is known to be vulnerable says nothing of the rest."""
+    assert answering(*reports)["main"](SCRIPT) == code
+    assert told in "".join(capsys.readouterr())

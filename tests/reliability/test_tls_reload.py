@@ -12,8 +12,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from rankserve_client import RankingClient, Tls
-from rankserve_server.config import ServerConfig
+from rankserve_client import RankingClient, RankQuery, Tls, Unavailable
+from rankserve_server.config import ServerConfig, TransportName
 from rankserve_server.security.security_config import SecurityConfig
 from reliability.certificates import Authority
 from reliability.threaded_server import threaded_server
@@ -137,6 +137,56 @@ def test_files_that_cannot_be_used_leave_the_old_ones_and_are_told_once(
         assert served.renew() == served.shown()
         wait_for_answers(load)
     assert not load.failures
+
+
+def test_a_stream_that_is_open_goes_on_with_the_certificate_that_it_was_shown(served: Served) -> None:
+    turns = threading.Semaphore(1)
+
+    def queries() -> Iterator[RankQuery]:
+        for _ in range(3):
+            assert turns.acquire(timeout=SECONDS)
+            yield RankQuery(2, [1, 4])
+
+    with RankingClient(served.address, tls=Tls(served.directory / "ca.crt"), timeout=SECONDS) as client:
+        answers = client.rank_stream(queries())
+        next(answers)
+        other = Authority("another")  # of which this client knows nothing: a new connection of its would fail
+        other.pair("renewed").write(served.directory, "server")
+        assert "CERTIFICATE" in served.shown()
+        with (
+            pytest.raises(Unavailable),
+            RankingClient(served.address, tls=Tls(served.directory / "ca.crt"), retry=None, timeout=1) as late,
+        ):
+            late.rank(2, [1, 4])
+        for _ in range(2):
+            turns.release()
+            next(answers)
+        assert list(answers) == []
+
+
+@pytest.mark.parametrize("transport", ["aio", "direct"])
+def test_who_signs_for_clients_can_change(transport: TransportName, tmp_path: Path) -> None:
+    """Those who come then need the new one; who is there stays."""
+    authority, successor = Authority(), Authority("successor")
+    cert, key = authority.pair().write(tmp_path, "server")
+    known_by = authority.write(tmp_path, "known_by")
+    security = SecurityConfig(cert, key, tls_client_ca=authority.write(tmp_path, "clients"))
+
+    def client_of(signer: Authority, name: str) -> RankingClient:
+        tls = Tls(known_by, *signer.pair(name).write(tmp_path, name))
+        return RankingClient(address, tls=tls, retry=None, timeout=SECONDS)
+
+    config = ServerConfig(transport=transport, security=security)
+    with threaded_server(config, tmp_path / "models") as address, client_of(authority, "first") as first:
+        assert first.rank(2, [1, 4]).item_ids
+        with client_of(successor, "early") as early, pytest.raises(Unavailable):
+            early.rank(2, [1, 4])
+        successor.write(tmp_path, "clients")
+        with client_of(successor, "second") as second:
+            assert second.rank(2, [1, 4]).item_ids
+        with client_of(authority, "late") as late, pytest.raises(Unavailable):
+            late.rank(2, [1, 4])
+        assert first.rank(2, [1, 4]).item_ids
 
 
 def test_clients_that_do_not_know_the_authority_are_refused(served: Served) -> None:

@@ -1,22 +1,22 @@
 """A server on a thread of the tests' own process, with a fake engine, for a whole module of tests."""
 
 import asyncio
-import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from integration.server_process import free_port, wait_for_port
+from integration.server_process import free_port
+from rankserve_server import server as server_module
 from rankserve_server.config import ServerConfig
 from rankserve_server.loader import VersionLoader
 from rankserve_server.server import Server
-from server.service.conftest import SignalledLoop
 from server.small_model import small_model
 
 
@@ -25,21 +25,29 @@ def threaded_server(config: ServerConfig, models_dir: Path) -> Iterator[str]:
     """Serves `small/3` on a free port, whatever the config says of models and port; gives the address."""
     (models_dir / "small" / "3").mkdir(parents=True)
     config = replace(config, models_dir=models_dir, port=free_port())
-    loop = SignalledLoop()
+    stops: list[Callable[[], object]] = []
+    ready = threading.Event()
+
+    @contextmanager
+    def stop_handled(stop: Callable[[], None]) -> Iterator[None]:
+        """Real signals come to the main thread only."""
+        stops.append(partial(asyncio.get_running_loop().call_soon_threadsafe, stop))
+        yield
 
     def run() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(Server(config).run())
+        asyncio.run(Server(config).run())
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server_module, "stop_signals_handled", stop_handled)
+        patch.setattr(server_module, "print_ready", lambda _: ready.set())
         patch.setattr(VersionLoader, "load", lambda *_, **__: small_model())
         thread = threading.Thread(target=run)
         thread.start()
         try:
-            wait_for_port(config.port)
+            assert ready.wait(30)
             yield f"127.0.0.1:{config.port}"
         finally:
-            loop.signal(signal.SIGTERM)
+            stops[0]()
             thread.join(30)
             assert not thread.is_alive()
 

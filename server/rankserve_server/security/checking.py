@@ -1,6 +1,8 @@
 """What is wrong with a server's security, found before anything else is started."""
 
+import errno
 import logging
+import socket
 
 from rankserve_server.config import ServerConfig
 from rankserve_server.security.access import Access
@@ -37,6 +39,24 @@ def _check_admin_address(address: str, workers: int) -> None:
         )
     if workers > 1 and address.startswith(UNIX):
         raise StartError("--admin-address: workers cannot share a Unix socket; give a port, such as 127.0.0.1:50052")
+    if _is_taken(address):
+        raise StartError(f"cannot listen on --admin-address {address}: is another server there?")
+
+
+def _is_taken(address: str) -> bool:
+    """Whether somebody listens there. gRPC would take a Unix socket away from him, and workers share his port."""
+    if address.startswith(UNIX):
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(address.removeprefix(UNIX)) == 0
+    host, _, port = address.rpartition(":")
+    family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(place)
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _check_trusted_keys(security: SecurityConfig) -> None:

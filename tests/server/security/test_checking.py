@@ -1,10 +1,12 @@
 """What is wrong with a server's security is said in one line before anything else happens."""
 
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -14,7 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from rankserve_server.cli import serve
 from rankserve_server.config import ServerConfig
+from rankserve_server.security.addresses import is_loopback
 from rankserve_server.security.checking import check_security
 from rankserve_server.security.scopes import Scope
 from rankserve_server.security.security_config import SecurityConfig
@@ -133,11 +137,31 @@ def test_it_is_refused(files: Files, case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_only_this_machine_can_reach_a_server_by_default() -> None:
+    assert is_loopback(ServerConfig().host)
+    shown = CliRunner().invoke(serve, ["--help"]).output
+    assert "default: 127.0.0.1" in shown
+
+
 def test_workers_cannot_share_a_unix_socket(tmp_path: Path) -> None:
     security = SecurityConfig(admin_address=f"unix:{tmp_path}/admin")
     check_security(config_of(security))
     with pytest.raises(StartError, match="workers cannot share a Unix socket"):
         check_security(config_of(security, workers=2))
+
+
+def test_an_admin_address_that_is_taken(tmp_path: Path) -> None:
+    """gRPC would take the socket away from who has it, and workers would share his port."""
+    with (
+        socket.socket(socket.AF_UNIX) as path,
+        socket.create_server(("127.0.0.1", 0), reuse_port=True) as port,
+    ):
+        path.bind(f"{tmp_path}/admin")
+        path.listen()
+        for address in (f"unix:{tmp_path}/admin", f"127.0.0.1:{port.getsockname()[1]}"):
+            with pytest.raises(StartError, match=f"cannot listen on --admin-address {address}"):
+                check_security(config_of(SecurityConfig(admin_address=address)))
+    check_security(config_of(SecurityConfig(admin_address=f"unix:{tmp_path}/admin")))  # only its file is left
 
 
 def test_nothing_is_said_where_all_is_well(files: Files, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """The file of tokens: what it may say, and that a change of it counts."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -152,7 +153,9 @@ def test_the_command_adds_an_entry_and_prints_the_secret_once(path: Path) -> Non
     assert (ops.name, ops.scopes) == ("ops", [Scope.ADMIN])
     assert ops.expires is not None
     assert timedelta(days=89) < ops.expires - datetime.now(UTC) <= timedelta(days=90)
-    assert first.output.strip() not in path.read_text(encoding="utf-8")
+    content = path.read_text(encoding="utf-8")
+    assert first.output.strip() not in content
+    assert hashlib.sha256(first.output.strip().encode()).hexdigest() in content
     assert list(path.parent.iterdir()) == [path], "nothing is left beside it"
 
 

@@ -1,5 +1,6 @@
 """Files that say that they are large: refused before anything of that size is allocated."""
 
+import copy
 import io
 import json
 import resource
@@ -18,6 +19,7 @@ from rankserve_training.artifact import ArtifactError
 from rankserve_training.artifact.columns import read_columns
 from rankserve_training.artifact.json_files import LARGEST_JSON
 from rankserve_training.artifact.manifest import read_manifest
+from rankserve_training.model.backend import keras
 from rankserve_training.model.embedding_mlp import build_embedding_mlp, on_rating_scale
 from rankserve_training.model.embedding_mlp_config import EmbeddingMlpConfig
 from rankserve_training.model.loading import load_ranking_model
@@ -95,6 +97,50 @@ def test_a_declaration_costs_no_memory(saved: Path, tmp_path: Path) -> None:
     message, peak_kib = done.stdout.splitlines()
     assert "declares weights of 16,000,0" in message
     assert int(peak_kib) < 2 * 1024 * 1024
+
+
+def test_thousands_of_layers(saved: Path, tmp_path: Path) -> None:
+    """Which take no room and no weights, but a millisecond each."""
+    config = _config(saved)
+    layers = config["config"]["layers"]
+    for number in range(2_000):
+        layer = copy.deepcopy(layers[-1])
+        layer["name"] = layer["config"]["name"] = f"rating_{number}"
+        layer["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = [layers[-1]["name"], 0, 0]
+        layers.append(layer)
+    path = rewritten(saved, tmp_path / "model.keras", config_json=json.dumps(config).encode())
+    assert "is made of 6,033 objects; 2,000 are allowed" in refusal(path)
+
+
+@pytest.mark.parametrize("depth", [300, 50_000])
+def test_models_within_models(saved: Path, tmp_path: Path, depth: int) -> None:
+    start, end = b'{"module": "keras", "class_name": "Functional", "config": {"layers": [', b"]}}"
+    path = rewritten(saved, tmp_path / "model.keras", config_json=start * depth + end * depth)
+    assert "Keras model" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metadata.json"])
+def test_text_without_an_end(saved: Path, tmp_path: Path, name: str) -> None:
+    members = {name.replace(".", "_"): b" " * (16 * 1024 * 1024 + 1)}
+    assert f"its {name} has 16777217 bytes; 16777216 are allowed" in refusal(
+        rewritten(saved, tmp_path / "model.keras", **members)
+    )
+
+
+def test_keras_is_not_asked_before_all_was_looked_at(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class that is not allowed, at the very end: nothing before it has been built."""
+    built: list[object] = []
+    for name in ("deserialize_keras_object", "load_model"):
+        monkeypatch.setattr(keras.saving, name, lambda *_, **__: built.append(1))
+    config = _config(saved)
+    config["config"]["layers"].append({**config["config"]["layers"][-1], "class_name": "Lambda"})
+    path = rewritten(saved, tmp_path / "model.keras", config_json=json.dumps(config).encode())
+    assert "is made of classes that are not allowed: Lambda" in refusal(path)
+    other = rewritten(saved, tmp_path / "other.keras", model_weights_h5=b"no weights")
+    assert "is not a Keras model file" in refusal(other)
+    assert not built
 
 
 def _external(file: h5py.File) -> None:

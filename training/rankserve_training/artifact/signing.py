@@ -23,12 +23,14 @@ def read_signing_key(path: Path) -> "Ed25519PrivateKey":
     Raises:
         ArtifactError: where the file cannot be used.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    content = _content(path)
     try:
-        key = load_pem_private_key(_content(path), password=None)
-    except (TypeError, ValueError) as error:  # encrypted, or no key at all
+        key = load_pem_private_key(content, password=None)
+    except (TypeError, ValueError, UnsupportedAlgorithm) as error:  # encrypted, or no key at all
         raise ArtifactError(f"{path} is not the PEM file of a private key without a password") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ArtifactError(
@@ -81,12 +83,14 @@ def verify_signature(directory: Path, manifest: bytes, trusted_keys: "Sequence[E
 
 
 def _trusted_key(path: Path) -> "Ed25519PublicKey":
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+    content = _content(path)
     try:
-        key = load_pem_public_key(_content(path))
-    except ValueError as error:
+        key = load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise ArtifactError(f"{path} is not the PEM file of a public key") from error
     if not isinstance(key, Ed25519PublicKey):
         raise ArtifactError(f"{path} is not an Ed25519 key")

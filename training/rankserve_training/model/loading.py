@@ -57,8 +57,8 @@ def _load(path: Path, check: _Check) -> keras.Model:
                 f"{path} declares weights of {declared:,} bytes, but those in it have {file.weight_bytes:,}"
             )
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except ArtifactError:
-        raise
+    except ArtifactError as error:
+        raise ArtifactError(str(error)) from None  # without the lines that JAX adds to what is raised within it
     except Exception as error:  # Keras raises whatever its layers raise, often with many lines
         reason = " ".join(str(error).split())
         raise ArtifactError(f"{path} cannot be loaded as a Keras model: {reason}") from error

@@ -17,9 +17,12 @@ import h5py
 
 from rankserve_training.artifact.errors import ArtifactError
 
+# What one layer hands to the next; not something that Keras builds.
+_TENSOR = "__keras_tensor__"
 # Every class that a published model is made of. Keras is not asked to build anything else, so a class of its own that
 # reads files or runs code when it is built cannot be reached through a model file.
 _ALLOWED_CLASSES = {
+    _TENSOR,
     "Activation",
     "Add",
     "Concatenate",
@@ -36,9 +39,11 @@ _ALLOWED_CLASSES = {
     "Rescaling",
     "Zeros",
 }
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_MEMBERS = {_CONFIG, _WEIGHTS, "metadata.json"}
-_LARGEST_CONFIG = 16 * 1024 * 1024
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_MEMBERS = {_CONFIG, _METADATA, _WEIGHTS}
+_LARGEST_JSON = 16 * 1024 * 1024
+# Layers, and what belongs to them: five for each hidden layer, some hundred in all. Keras takes a millisecond for each.
+_MOST_OBJECTS = 2_000
 # What Keras writes of weights: plain numbers.
 _NUMBER_KINDS = "fiu"
 
@@ -66,8 +71,10 @@ def read_model_file(path: Path) -> ModelFile:
     with _told(path), zipfile.ZipFile(path) as archive:
         _check_members(path, archive)
         config = json.loads(archive.read(_CONFIG))
-        names = _class_names(config)
-    forbidden = sorted(names - _ALLOWED_CLASSES)
+        names = list(_class_names(config))
+    if len(names) > _MOST_OBJECTS:
+        raise ArtifactError(f"{path} is made of {len(names):,} objects; {_MOST_OBJECTS:,} are allowed")
+    forbidden = sorted(set(names) - _ALLOWED_CLASSES)
     if forbidden:
         raise ArtifactError(f"{path} is made of classes that are not allowed: {', '.join(forbidden)}")
     with _told(path), zipfile.ZipFile(path) as archive:
@@ -86,32 +93,33 @@ def _told(path: Path) -> Iterator[None]:
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     members = archive.infolist()
-    config = archive.getinfo(_CONFIG)
-    if config.file_size > _LARGEST_CONFIG:
-        raise ArtifactError(f"{path}: its config.json has {config.file_size} bytes; {_LARGEST_CONFIG} are allowed")
     names = sorted(member.filename for member in members)
     if len(names) > len(_MEMBERS) or not _MEMBERS.issuperset(names):
         raise ArtifactError(f"{path} should hold {', '.join(sorted(_MEMBERS))} and nothing else")
     for member in members:
+        if member.filename != _WEIGHTS and member.file_size > _LARGEST_JSON:
+            raise ArtifactError(
+                f"{path}: its {member.filename} has {member.file_size} bytes; {_LARGEST_JSON} are allowed"
+            )
         if member.compress_type != zipfile.ZIP_STORED:
             raise ArtifactError(f"{path}: {member.filename} is compressed, and models are published as they are")
     if sum(member.file_size for member in members) > path.stat().st_size:
         raise ArtifactError(f"{path}: its members say that they are larger than the file")
 
 
-def _class_names(config: Any) -> set[str]:
-    """Every `class_name` at any depth; one outside of Keras' own modules is named with its module."""
+def _class_names(config: Any) -> Iterator[str]:
+    """Every `class_name` at any depth, of tensors too; one outside of Keras' own modules is named with its module."""
     if isinstance(config, list):
-        return set().union(*map(_class_names, config))
+        for item in config:
+            yield from _class_names(item)
     if not isinstance(config, dict):
-        return set()
-    names = set().union(*map(_class_names, config.values()))
-    # A tensor that one layer hands to the next; not something that Keras builds.
-    if "class_name" in config and config["class_name"] != "__keras_tensor__":
-        module = str(config.get("module", ""))
-        own = module == "keras" or module.startswith("keras.")
-        names.add(str(config["class_name"]) if own else f"{module}.{config['class_name']}")
-    return names
+        return
+    for item in config.values():
+        yield from _class_names(item)
+    if "class_name" in config:
+        name, module = str(config["class_name"]), str(config.get("module", ""))
+        own = module == "keras" or module.startswith("keras.") or name == _TENSOR
+        yield name if own else f"{module}.{name}"
 
 
 def _weight_bytes(path: Path, content: bytes) -> int:
