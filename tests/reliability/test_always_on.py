@@ -55,8 +55,8 @@ class Probes:
 
 
 @pytest.fixture(params=["direct", "aio"])
-def server(request: pytest.FixtureRequest, start_server: StartServer) -> ServerProcess:
-    process: ServerProcess = start_server("--transport", request.param).wait_until_ready()
+def server(request: pytest.FixtureRequest, start_trained: StartServer) -> ServerProcess:
+    process: ServerProcess = start_trained("--transport", request.param).wait_until_ready()
     return process
 
 
@@ -100,9 +100,9 @@ def test_probes_are_answered_under_any_load(server: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_every_open_watch_is_told_and_then_ended(start_server: StartServer, transport: str) -> None:
+def test_every_open_watch_is_told_and_then_ended(start_trained: StartServer, transport: str) -> None:
     # Without the grace, some would be ended before they have read what they are told.
-    server = start_server("--transport", transport, "--grace-seconds", "3").wait_until_ready()
+    server = start_trained("--transport", transport, "--grace-seconds", "3").wait_until_ready()
     with grpc.insecure_channel(server.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
         watches = [health.Watch(health_pb2.HealthCheckRequest(), timeout=60) for _ in range(50)]

@@ -61,8 +61,8 @@ class Peer:
         return False
 
 
-def test_calls_over_the_limit_wait_in_the_client(start_server: StartServer) -> None:
-    server = start_server("--max-connection-streams", "2").wait_until_ready()
+def test_calls_over_the_limit_wait_in_the_client(start_trained: StartServer) -> None:
+    server = start_trained("--max-connection-streams", "2").wait_until_ready()
     silent = threading.Event()
 
     def silence() -> Iterator[ranking_pb2.RankRequest]:
@@ -82,8 +82,8 @@ def test_calls_over_the_limit_wait_in_the_client(start_server: StartServer) -> N
         silent.set()
 
 
-def test_metadata_over_the_limit(start_server: StartServer) -> None:
-    server = start_server("--max-metadata-bytes", "3000").wait_until_ready()
+def test_metadata_over_the_limit(start_trained: StartServer) -> None:
+    server = start_trained("--max-metadata-bytes", "3000").wait_until_ready()
     with grpc.insecure_channel(server.address) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         assert list(stub.Rank(REQUEST, timeout=10, metadata=(("x-note", "a" * 2_000),)).item_ids) == [1]
@@ -93,8 +93,8 @@ def test_metadata_over_the_limit(start_server: StartServer) -> None:
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_connections_over_the_limit_are_closed_at_once(start_server: StartServer) -> None:
-    server = start_server("--max-connections", "3").wait_until_ready()
+def test_connections_over_the_limit_are_closed_at_once(start_trained: StartServer) -> None:
+    server = start_trained("--max-connections", "3").wait_until_ready()
     peers = [Peer(server.address) for _ in range(5)]
     closed = [peer.is_closed_within(1) for peer in peers]
     assert closed.count(True) == 2
@@ -109,9 +109,9 @@ def test_connections_over_the_limit_are_closed_at_once(start_server: StartServer
         peer.socket.close()
 
 
-def test_old_connections_are_closed_and_callers_do_not_notice(start_server: StartServer) -> None:
+def test_old_connections_are_closed_and_callers_do_not_notice(start_trained: StartServer) -> None:
     flags = ("--max-connection-age-seconds", "1", "--max-connection-age-grace-seconds", "1")
-    server = start_server(*flags).wait_until_ready()
+    server = start_trained(*flags).wait_until_ready()
     with Peer(server.address) as peer, grpc.insecure_channel(server.address) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         until = time.monotonic() + 4
@@ -120,15 +120,15 @@ def test_old_connections_are_closed_and_callers_do_not_notice(start_server: Star
         assert peer.is_closed_within(SOON)
 
 
-def test_idle_connections_are_closed(start_server: StartServer) -> None:
-    server = start_server("--max-connection-idle-seconds", "1").wait_until_ready()
+def test_idle_connections_are_closed(start_trained: StartServer) -> None:
+    server = start_trained("--max-connection-idle-seconds", "1").wait_until_ready()
     with Peer(server.address) as peer:
         assert peer.is_closed_within(SOON)
 
 
-def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(start_server: StartServer) -> None:
+def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(start_trained: StartServer) -> None:
     flags = ("--keepalive-seconds", "1", "--keepalive-timeout-seconds", "1")
-    server = start_server(*flags).wait_until_ready()
+    server = start_trained(*flags).wait_until_ready()
     with Peer(server.address) as peer:
         assert peer.is_closed_within(SOON)
     # A real client answers; the connection that it asks over stays the same.
@@ -140,16 +140,16 @@ def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(start_ser
         assert set(states) == {grpc.ChannelConnectivity.READY}
 
 
-def test_who_pings_too_often_is_cut(start_server: StartServer) -> None:
-    server = start_server().wait_until_ready()
+def test_who_pings_too_often_is_cut(start_trained: StartServer) -> None:
+    server = start_trained().wait_until_ready()
     with Peer(server.address) as peer:
         assert peer.is_closed_within(SOON, frame(PING, 0, 0, PING_CONTENT))
         assert b"too_many_pings" in peer.received
         assert bytes([GOAWAY]) in peer.received
 
 
-def test_who_may_ping_is_not_cut(start_server: StartServer) -> None:
-    server = start_server("--min-ping-seconds", "0").wait_until_ready()
+def test_who_may_ping_is_not_cut(start_trained: StartServer) -> None:
+    server = start_trained("--min-ping-seconds", "0").wait_until_ready()
     with Peer(server.address) as peer:
         assert not peer.is_closed_within(3, frame(PING, 0, 0, PING_CONTENT))
         assert b"too_many_pings" not in peer.received

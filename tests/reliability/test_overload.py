@@ -27,16 +27,16 @@ RECOVERY_SECONDS = 2.0
 OK, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED = "0", "4", "8"
 
 
-def test_a_burst_is_answered_in_part_and_forgotten(start_server: StartServer) -> None:
-    overloaded = Overloaded(start_server("--transport", "direct").wait_until_ready(), SHORT_SECONDS)
+def test_a_burst_is_answered_in_part_and_forgotten(start_trained: StartServer) -> None:
+    overloaded = Overloaded(start_trained("--transport", "direct").wait_until_ready(), SHORT_SECONDS)
     assert overloaded.goodput > SHORT_GOODPUT, overloaded
     overloaded.check()
 
 
 @pytest.mark.reliability
 @pytest.mark.timeout(600)
-def test_goodput_holds(start_server: StartServer) -> None:
-    overloaded = Overloaded(start_server("--transport", "direct").wait_until_ready(), SECONDS)
+def test_goodput_holds(start_trained: StartServer) -> None:
+    overloaded = Overloaded(start_trained("--transport", "direct").wait_until_ready(), SECONDS)
     assert overloaded.goodput > GOODPUT, overloaded
     overloaded.check()
 

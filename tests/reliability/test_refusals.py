@@ -25,10 +25,10 @@ CALLERS = 8
 
 
 @pytest.fixture(params=["direct", "aio"])
-def full(request: pytest.FixtureRequest, start_server: StartServer) -> Iterator[ServerProcess]:
+def full(request: pytest.FixtureRequest, start_trained: StartServer) -> Iterator[ServerProcess]:
     """A server whose queue has room for one candidate more than none, and others who fill it."""
     flags = ("--transport", request.param, "--max-queued-candidates", "1")
-    server = start_server(*flags).wait_until_ready()
+    server = start_trained(*flags).wait_until_ready()
     with _filled(server):
         yield server
 
@@ -92,9 +92,9 @@ def test_a_refused_request_of_a_stream_says_so_too(full: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_a_client_that_retries_comes_back_when_it_is_told(start_server: StartServer, transport: str) -> None:
+def test_a_client_that_retries_comes_back_when_it_is_told(start_trained: StartServer, transport: str) -> None:
     """Its own backoff is a minute, far over its deadline: only the server's word brings it back before."""
-    server = start_server("--transport", transport, "--max-queued-candidates", "1").wait_until_ready()
+    server = start_trained("--transport", transport, "--max-queued-candidates", "1").wait_until_ready()
     policy = {
         "maxAttempts": 5,
         "initialBackoff": "60s",
@@ -112,8 +112,8 @@ def test_a_client_that_retries_comes_back_when_it_is_told(start_server: StartSer
 
 
 @pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_server: StartServer, transport: str) -> None:
-    server = start_server("--transport", transport).wait_until_ready()
+def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_trained: StartServer, transport: str) -> None:
+    server = start_trained("--transport", transport).wait_until_ready()
     with _filled(server), grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         messages: set[str] = set()
@@ -127,8 +127,8 @@ def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_server: 
 
 
 @pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_what_would_wait_too_long_is_refused(start_server: StartServer, transport: str) -> None:
-    server = start_server("--transport", transport, "--max-queue-ms", "1").wait_until_ready()
+def test_what_would_wait_too_long_is_refused(start_trained: StartServer, transport: str) -> None:
+    server = start_trained("--transport", transport, "--max-queue-ms", "1").wait_until_ready()
     with _filled(server), grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as channel:
         error = refused(ranking_pb2_grpc.RankingServiceStub(channel))
     assert isinstance(error, grpc.Call)

@@ -17,22 +17,22 @@ GRACE_SECONDS = "0.5"
 
 
 @pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_a_restart_is_not_noticed(start_server: StartServer, transport: str) -> None:
-    restart_in_turn(start_server, transport, SHORT_SECONDS)
+def test_a_restart_is_not_noticed(start_trained: StartServer, transport: str) -> None:
+    restart_in_turn(start_trained, transport, SHORT_SECONDS)
 
 
 @pytest.mark.reliability
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_restarts_are_not_noticed(start_server: StartServer, transport: str) -> None:
-    restart_in_turn(start_server, transport, SECONDS)
+def test_restarts_are_not_noticed(start_trained: StartServer, transport: str) -> None:
+    restart_in_turn(start_trained, transport, SECONDS)
 
 
-def restart_in_turn(start_server: StartServer, transport: str, seconds: float) -> None:
+def restart_in_turn(start_trained: StartServer, transport: str, seconds: float) -> None:
     """Each server is ended as an operator would, and started again on its port."""
 
     def start(port: int) -> ServerProcess:
-        server: ServerProcess = start_server("--transport", transport, "--grace-seconds", GRACE_SECONDS, port=port)
+        server: ServerProcess = start_trained("--transport", transport, "--grace-seconds", GRACE_SECONDS, port=port)
         return server.wait_until_ready()
 
     ports = [free_port(), free_port()]

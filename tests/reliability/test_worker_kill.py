@@ -18,14 +18,14 @@ WORKERS = 3
 RESTORED_SECONDS = 60.0
 
 
-def test_a_killed_worker_is_not_noticed(start_server: StartServer) -> None:
-    kill_workers(start_server("--workers", str(WORKERS)).wait_until_ready(), SHORT_SECONDS)
+def test_a_killed_worker_is_not_noticed(start_trained: StartServer) -> None:
+    kill_workers(start_trained("--workers", str(WORKERS)).wait_until_ready(), SHORT_SECONDS)
 
 
 @pytest.mark.reliability
 @pytest.mark.timeout(900)
-def test_killed_workers_are_not_noticed(start_server: StartServer) -> None:
-    kill_workers(start_server("--workers", str(WORKERS)).wait_until_ready(), SECONDS)
+def test_killed_workers_are_not_noticed(start_trained: StartServer) -> None:
+    kill_workers(start_trained("--workers", str(WORKERS)).wait_until_ready(), SECONDS)
 
 
 def kill_workers(server: ServerProcess, seconds: float) -> None:
