@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -85,6 +86,18 @@ class ServerProcess:
         """Makes sure that it is gone."""
         with self.process:  # closes the pipe
             self.process.kill()
+
+
+@contextmanager
+def running_server(models: Path, errors: Path, *flags: str) -> Iterator[ServerProcess]:
+    """A server on a free port that is ready; for fixtures that many tests share. It has to end well."""
+    server = ServerProcess("--models-dir", str(models), "--port", "0", *flags, errors=errors)
+    try:
+        yield server.wait_until_ready()
+        ended = server.stop()
+        assert (ended.code, ended.output) == (0, ""), ended.errors
+    finally:
+        server.close()
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,11 @@ def start_server(published: Published, tmp_path: Path) -> Iterator[StartServer]:
     def start(
         *flags: str,
         models: Path = published.models_dir,
+        port: int = 0,
         command: tuple[str, ...] = (RANKSERVE,),
         env: Mapping[str, str] | None = None,
     ) -> ServerProcess:
-        arguments = ("--models-dir", str(models), "--port", "0", *flags)
+        arguments = ("--models-dir", str(models), "--port", str(port), *flags)
         errors = tmp_path / f"errors-{len(servers)}"
         servers.append(ServerProcess(*arguments, errors=errors, command=command, env=env))
         return servers[-1]
@@ -62,6 +64,12 @@ def start_server(published: Published, tmp_path: Path) -> Iterator[StartServer]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def start_trained(start_server: StartServer, models_dir: Path) -> StartServer:
+    """The same by default on the trained version, whose candidates cost what those of a real model do."""
+    return partial(start_server, models=models_dir)
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
 from conftest import StartServer
 from integration.raw_connection import GOAWAY, PING, PREFACE, SETTINGS, frame
+from integration.server_process import ServerProcess, running_server
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 
 # A limit of a second is kept within so many, on a busy machine.
@@ -61,15 +63,30 @@ class Peer:
         return False
 
 
-def test_calls_over_the_limit_wait_in_the_client(start_server: StartServer) -> None:
-    server = start_server("--max-connection-streams", "2").wait_until_ready()
+@pytest.fixture(scope="module")
+def limited(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Takes little of everything."""
+    flags = ("--max-connection-streams", "2", "--max-metadata-bytes", "3000", "--max-connections", "3")
+    with running_server(models_dir, tmp_path_factory.mktemp("limited") / "errors", *flags) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def curious(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Asks for signs of life every second, and answers whoever asks for its own."""
+    flags = ("--keepalive-seconds", "1", "--keepalive-timeout-seconds", "1", "--min-ping-seconds", "0")
+    with running_server(models_dir, tmp_path_factory.mktemp("curious") / "errors", *flags) as server:
+        yield server
+
+
+def test_calls_over_the_limit_wait_in_the_client(limited: ServerProcess) -> None:
     silent = threading.Event()
 
     def silence() -> Iterator[ranking_pb2.RankRequest]:
         silent.wait(30)
         yield from ()
 
-    with grpc.insecure_channel(server.address) as channel:
+    with grpc.insecure_channel(limited.address) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         assert list(stub.Rank(REQUEST, timeout=10).item_ids) == [1]
         streams = [stub.RankStream(silence(), timeout=30) for _ in range(2)]
@@ -82,9 +99,8 @@ def test_calls_over_the_limit_wait_in_the_client(start_server: StartServer) -> N
         silent.set()
 
 
-def test_metadata_over_the_limit(start_server: StartServer) -> None:
-    server = start_server("--max-metadata-bytes", "3000").wait_until_ready()
-    with grpc.insecure_channel(server.address) as channel:
+def test_metadata_over_the_limit(limited: ServerProcess) -> None:
+    with grpc.insecure_channel(limited.address) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         assert list(stub.Rank(REQUEST, timeout=10, metadata=(("x-note", "a" * 2_000),)).item_ids) == [1]
         for _ in range(10):  # each time, not now and then
@@ -93,9 +109,8 @@ def test_metadata_over_the_limit(start_server: StartServer) -> None:
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_connections_over_the_limit_are_closed_at_once(start_server: StartServer) -> None:
-    server = start_server("--max-connections", "3").wait_until_ready()
-    peers = [Peer(server.address) for _ in range(5)]
+def test_connections_over_the_limit_are_closed_at_once(limited: ServerProcess) -> None:
+    peers = [Peer(limited.address) for _ in range(5)]
     closed = [peer.is_closed_within(1) for peer in peers]
     assert closed.count(True) == 2
     for peer, was_closed in zip(peers, closed, strict=True):
@@ -103,15 +118,15 @@ def test_connections_over_the_limit_are_closed_at_once(start_server: StartServer
             peer.socket.close()
             break
     time.sleep(1)
-    with grpc.insecure_channel(server.address) as channel:  # there is room again
+    with grpc.insecure_channel(limited.address) as channel:  # there is room again
         assert list(ranking_pb2_grpc.RankingServiceStub(channel).Rank(REQUEST, timeout=10).item_ids) == [1]
     for peer in peers:
         peer.socket.close()
 
 
-def test_old_connections_are_closed_and_callers_do_not_notice(start_server: StartServer) -> None:
+def test_old_connections_are_closed_and_callers_do_not_notice(start_trained: StartServer) -> None:
     flags = ("--max-connection-age-seconds", "1", "--max-connection-age-grace-seconds", "1")
-    server = start_server(*flags).wait_until_ready()
+    server = start_trained(*flags).wait_until_ready()
     with Peer(server.address) as peer, grpc.insecure_channel(server.address) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         until = time.monotonic() + 4
@@ -120,19 +135,17 @@ def test_old_connections_are_closed_and_callers_do_not_notice(start_server: Star
         assert peer.is_closed_within(SOON)
 
 
-def test_idle_connections_are_closed(start_server: StartServer) -> None:
-    server = start_server("--max-connection-idle-seconds", "1").wait_until_ready()
+def test_idle_connections_are_closed(start_trained: StartServer) -> None:
+    server = start_trained("--max-connection-idle-seconds", "1").wait_until_ready()
     with Peer(server.address) as peer:
         assert peer.is_closed_within(SOON)
 
 
-def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(start_server: StartServer) -> None:
-    flags = ("--keepalive-seconds", "1", "--keepalive-timeout-seconds", "1")
-    server = start_server(*flags).wait_until_ready()
-    with Peer(server.address) as peer:
+def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(curious: ServerProcess) -> None:
+    with Peer(curious.address) as peer:
         assert peer.is_closed_within(SOON)
     # A real client answers; the connection that it asks over stays the same.
-    with grpc.insecure_channel(server.address) as channel:
+    with grpc.insecure_channel(curious.address) as channel:
         states: list[grpc.ChannelConnectivity] = []
         assert list(ranking_pb2_grpc.RankingServiceStub(channel).Rank(REQUEST, timeout=10).item_ids) == [1]
         channel.subscribe(states.append)
@@ -140,16 +153,14 @@ def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(start_ser
         assert set(states) == {grpc.ChannelConnectivity.READY}
 
 
-def test_who_pings_too_often_is_cut(start_server: StartServer) -> None:
-    server = start_server().wait_until_ready()
-    with Peer(server.address) as peer:
+def test_who_pings_too_often_is_cut(limited: ServerProcess) -> None:
+    with Peer(limited.address) as peer:
         assert peer.is_closed_within(SOON, frame(PING, 0, 0, PING_CONTENT))
         assert b"too_many_pings" in peer.received
         assert bytes([GOAWAY]) in peer.received
 
 
-def test_who_may_ping_is_not_cut(start_server: StartServer) -> None:
-    server = start_server("--min-ping-seconds", "0").wait_until_ready()
-    with Peer(server.address) as peer:
-        assert not peer.is_closed_within(3, frame(PING, 0, 0, PING_CONTENT))
+def test_who_may_ping_is_not_cut(curious: ServerProcess) -> None:
+    with Peer(curious.address) as peer:
+        assert not peer.is_closed_within(1.5, frame(PING, 0, 0, PING_CONTENT))
         assert b"too_many_pings" not in peer.received

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from conftest import StartServer
-from integration.server_process import ServerProcess
+from integration.server_process import ServerProcess, running_server
 from integration.statuses import only_detail, status_of
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 
@@ -24,13 +25,21 @@ SMALL = Request(user_id=42, candidate_ids=[204])
 CALLERS = 8
 
 
-@pytest.fixture(params=["direct", "aio"])
-def full(request: pytest.FixtureRequest, start_server: StartServer) -> Iterator[ServerProcess]:
-    """A server whose queue has room for one candidate more than none, and others who fill it."""
-    flags = ("--transport", request.param, "--max-queued-candidates", "1")
-    server = start_server(*flags).wait_until_ready()
-    with _filled(server):
+@pytest.fixture(scope="module", params=["direct", "aio"])
+def narrow(
+    request: pytest.FixtureRequest, models_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """A server whose queue has room for one candidate more than none."""
+    errors = tmp_path_factory.mktemp("narrow") / "errors"
+    with running_server(models_dir, errors, "--transport", request.param, "--max-queued-candidates", "1") as server:
         yield server
+
+
+@pytest.fixture
+def full(narrow: ServerProcess) -> Iterator[ServerProcess]:
+    """The same, and others who fill it."""
+    with _filled(narrow):
+        yield narrow
 
 
 @contextmanager
@@ -91,10 +100,8 @@ def test_a_refused_request_of_a_stream_says_so_too(full: ServerProcess) -> None:
     assert only_detail(errors[0].details, error_details_pb2.RetryInfo).retry_delay.ToMilliseconds() >= 1
 
 
-@pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_a_client_that_retries_comes_back_when_it_is_told(start_server: StartServer, transport: str) -> None:
+def test_a_client_that_retries_comes_back_when_it_is_told(full: ServerProcess) -> None:
     """Its own backoff is a minute, far over its deadline: only the server's word brings it back before."""
-    server = start_server("--transport", transport, "--max-queued-candidates", "1").wait_until_ready()
     policy = {
         "maxAttempts": 5,
         "initialBackoff": "60s",
@@ -104,16 +111,16 @@ def test_a_client_that_retries_comes_back_when_it_is_told(start_server: StartSer
     }
     config = {"methodConfig": [{"name": [{"service": "rankserve.v1.RankingService"}], "retryPolicy": policy}]}
     options = [("grpc.service_config", json.dumps(config)), ("grpc.use_local_subchannel_pool", 1)]
-    with _filled(server), grpc.insecure_channel(server.address, options) as channel:
+    with grpc.insecure_channel(full.address, options) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         codes = {stub.Rank.future(SMALL, timeout=20).code() for _ in range(20)}
     # Some have no luck five times.
     assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
-@pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_server: StartServer, transport: str) -> None:
-    server = start_server("--transport", transport).wait_until_ready()
+@pytest.mark.parametrize("transport", ["direct", pytest.param("aio", marks=pytest.mark.reliability)])
+def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_trained: StartServer, transport: str) -> None:
+    server = start_trained("--transport", transport).wait_until_ready()
     with _filled(server), grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as channel:
         stub = ranking_pb2_grpc.RankingServiceStub(channel)
         messages: set[str] = set()
@@ -126,9 +133,9 @@ def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_server: 
     assert any("the wait is" in message and "the deadline is in" in message for message in messages), messages
 
 
-@pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_what_would_wait_too_long_is_refused(start_server: StartServer, transport: str) -> None:
-    server = start_server("--transport", transport, "--max-queue-ms", "1").wait_until_ready()
+@pytest.mark.parametrize("transport", ["direct", pytest.param("aio", marks=pytest.mark.reliability)])
+def test_what_would_wait_too_long_is_refused(start_trained: StartServer, transport: str) -> None:
+    server = start_trained("--transport", transport, "--max-queue-ms", "1").wait_until_ready()
     with _filled(server), grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as channel:
         error = refused(ranking_pb2_grpc.RankingServiceStub(channel))
     assert isinstance(error, grpc.Call)
