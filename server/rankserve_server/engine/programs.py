@@ -92,10 +92,10 @@ def keep_programs_in(directory: Path | None) -> None:
     """Where this process keeps its programs from now on; None for nowhere, which is how it is at first."""
     global _store
     _store = None
-    if directory is None:
-        return
     # JAX's own cache gives programs that cannot be handed over.
     jax.config.update("jax_enable_compilation_cache", False)
+    if directory is None:
+        return
     try:
         _store = ProgramStore(directory)
     except OSError as error:
