@@ -76,8 +76,6 @@ class ModelVersions:
         before = (self.routes, self.plan, self.entries)
         self.plan = self.current_plan()
         self._on_disk = list_versions(self._directory)
-        if not self._on_disk:
-            return False  # a directory that has gone, as with a lost mount, takes nothing away
         signatures = {version: signature_of(self._directory / str(version)) for version in self._on_disk}
         settled = {v for v, signature in signatures.items() if unsettled or self._seen.get(v) == signature}
         self._seen = signatures
@@ -216,7 +214,7 @@ class ModelVersions:
     def _let_go(self, wanted: list[int]) -> None:
         """What is not wanted is freed with the last request that it answers."""
         if not any(map(self._loaded, wanted)):
-            return  # better an old version than none
+            return  # better an old version than none, as where the directory has gone with its mount
         over = {v for v in self.entries if v not in (wanted if self._loaded(v) else self._on_disk)}
         if over:
             self.entries = {v: entry for v, entry in self.entries.items() if v not in over}
