@@ -13,6 +13,7 @@ import pytest
 
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.security import tokens
 from rankserve_server.security.scopes import Scope
 from rankserve_server.security.security_config import SecurityConfig
 from rankserve_server.security.tokens import Token, digest_of
@@ -24,6 +25,8 @@ ADMIN = "/rankserve.v1.ModelService/NoSuchMethod"
 OK = grpc.StatusCode.INVALID_ARGUMENT  # what Rank says of an empty message; no gate says so
 REFUSED, DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
 SOON = 10.0
+# Instead of a second.
+LOOK_SECONDS = 0.2
 
 
 class Served:
@@ -33,10 +36,10 @@ class Served:
         self.channel = channel
         self.path = path
 
-    def write(self, *tokens: Token) -> None:
+    def write(self, *entries: Token) -> None:
         """As an editor does it: a new file in the place of the old one."""
         scratch = self.path.with_suffix(".new")
-        scratch.write_text("\n".join(token.encode() for token in tokens), encoding="utf-8")
+        scratch.write_text("\n".join(entry.encode() for entry in entries), encoding="utf-8")
         scratch.replace(self.path)
 
     def outcome(self, name: str, method: str = RANK) -> grpc.StatusCode:
@@ -62,7 +65,8 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(params=TRANSPORTS)
-def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.setattr(tokens, "_LOOK_SECONDS", LOOK_SECONDS)
     path = tmp_path / "tokens.toml"
     path.write_text(token("steady").encode() + token("old").encode(), encoding="utf-8")
     config = ServerConfig(transport=request.param, security=SecurityConfig(tokens_file=path))
@@ -119,7 +123,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once(
         else:
             served.path.write_text(broken, encoding="utf-8")
         wait_until(lambda: bool(told()))
-        time.sleep(1.2)  # it is looked at once more
+        time.sleep(2 * LOOK_SECONDS)  # it is looked at once more
         assert (served.outcome("old"), served.outcome("wrong")) == (OK, REFUSED)
         (message,) = told()
         assert message.startswith(f"What was read before stays in use: {served.path} ")

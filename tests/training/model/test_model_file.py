@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import resource
+import struct
 import subprocess
 import sys
 import zipfile
@@ -187,6 +188,36 @@ def test_weights_that_are_not_plainly_there(saved: Path, tmp_path: Path, add: Ca
         add(file)
     message = refusal(rewritten(saved, tmp_path / "model.keras", model_weights_h5=content.getvalue()))
     assert " in its weights is " in message
+
+
+def test_weights_that_share_their_bytes(saved: Path, tmp_path: Path) -> None:
+    """Each array is plainly there, but all of them in the same place: HDF5 alone would read them one by one."""
+    length, count = 65_536, 40
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        file.create_dataset("real", data=np.zeros(length, np.uint8))
+        for number in range(count):
+            file.create_dataset(f"copy_{number}", (length,), np.uint8)
+        place = file["real"].id.get_offset()
+    # The layout of an array that is not chunked: version, class, where it is (nowhere yet), how large.
+    nowhere, size = b"\xff" * 8, struct.pack("<Q", length)
+    raw = content.getvalue()
+    assert raw.count(b"\x03\x01" + nowhere) == count
+    raw = raw.replace(b"\x03\x01" + nowhere, b"\x03\x01" + struct.pack("<Q", place)).replace(nowhere + size, size)
+    with h5py.File(io.BytesIO(raw), "r") as file:
+        assert file["copy_7"].id.get_storage_size() == length
+    message = refusal(rewritten(saved, tmp_path / "model.keras", model_weights_h5=raw))
+    assert f"its weights say that they have {length * (count + 1):,} bytes, in a file of {len(raw):,}" in message
+
+
+def test_a_member_that_says_that_it_is_larger_than_the_file(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    raw = bytearray(saved.read_bytes())
+    entry = raw.rindex(WEIGHTS.encode()) - 46  # of the directory at the end, before its name
+    assert raw[entry : entry + 4] == b"PK\x01\x02"
+    raw[entry + 24 : entry + 28] = struct.pack("<I", 2_000_000_000)
+    path.write_bytes(raw)
+    assert "its members say that they are larger than the file" in refusal(path)
 
 
 def test_members_that_nobody_asked_for(saved: Path, tmp_path: Path) -> None:
