@@ -11,7 +11,8 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_training.artifact import GoldenRequest
 from rankserve_training.artifact.manifest import GoldenNewcomer
 
-# Folding changes the order of float32 operations, and so the last bits of a score. Relative to the span of the scale.
+# Folding changes the order of float32 operations, and so the last bits of a score. Relative to the span of the scale,
+# or to the score where that is larger.
 _RATING_TOLERANCE = 1e-5
 # Absolute, and relative to the choice.
 _CHOICE_TOLERANCE = 1e-4
@@ -54,8 +55,8 @@ def _newcomer_scores(model: LoadedModel, golden: GoldenNewcomer) -> Scores:
 
 def _check(model: LoadedModel, what: str, scores: Scores, golden: GoldenRequest | GoldenNewcomer) -> None:
     ratings, choices = scores if model.engine.has_choice else (scores, None)
-    allowed = _RATING_TOLERANCE * model.manifest.rating_scale.span
-    _check_close(what, ratings, golden.scores, np.full(len(ratings), allowed))
+    allowed = _RATING_TOLERANCE * np.maximum(model.manifest.rating_scale.span, np.abs(golden.scores))
+    _check_close(what, ratings, golden.scores, allowed)
     if golden.choice_scores:
         if choices is None:
             raise ValueError(f"{what} has choice scores, but the model has none")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankserve_server.engine.compiling import compile_engine
+from rankserve_server.engine.compiling import compile_engine, compile_keras_engine
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
@@ -16,6 +16,7 @@ from rankserve_training.artifact.manifest import NEWCOMERS_MODEL_FILE
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    from rankserve_server.engine.engine import Engine
     from rankserve_training.model.folded import FoldedModel, TableHalf
     from rankserve_training.model.newcomers import Newcomers
 
@@ -44,13 +45,9 @@ def load_version(
     """
     artifact = read_artifact(directory, trusted_keys)
     checkpoint()
-    folded = _fold(artifact, checkpoint, max_table_mib)
     newcomers = artifact.read_newcomers()
-    folded_newcomers = None if newcomers is None else _fold_newcomers(artifact, newcomers)
-    # A Keras model refers to itself: without this its tables would stay beside the engine's.
-    gc.collect()
     try:
-        engine = compile_engine(folded, checkpoint, folded_newcomers)
+        engine = _compiled(artifact, checkpoint, max_table_mib, newcomers)
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, newcomers)
         replay_golden_requests(model)
     except ValueError as error:
@@ -58,8 +55,24 @@ def load_version(
     return model
 
 
-def _fold(artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: float) -> "FoldedModel":
+def _compiled(
+    artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: float, newcomers: "Newcomers | None"
+) -> "Engine":
     # Keras takes seconds to import; here it is not yet paid by a start that fails on a broken file.
+    from rankserve_training.model.generic import ARCHITECTURE
+
+    if artifact.manifest.training.architecture == ARCHITECTURE:
+        model = artifact.load_keras_model()
+        checkpoint()
+        return compile_keras_engine(model, len(artifact.users), len(artifact.catalog), checkpoint)
+    folded = _fold(artifact, checkpoint, max_table_mib)
+    folded_newcomers = None if newcomers is None else _fold_newcomers(artifact, newcomers)
+    # A Keras model refers to itself: without this its tables would stay beside the engine's.
+    gc.collect()
+    return compile_engine(folded, checkpoint, folded_newcomers)
+
+
+def _fold(artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: float) -> "FoldedModel":
     from rankserve_training.model.folded import fold
 
     keras_model = artifact.load_keras_model()

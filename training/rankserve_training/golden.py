@@ -3,8 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.artifact import GoldenRequest
+from rankserve_training.artifact import GoldenRequest, IdIndex
 from rankserve_training.artifact.manifest import GoldenNewcomer
+from rankserve_training.model.backend import keras
 from rankserve_training.model.newcomers import Feature
 from rankserve_training.model.predicting import predict_pairs
 from rankserve_training.model.two_tower import TowerRows, head_of, known_pairs_model, rows_of
@@ -17,16 +18,15 @@ _LONGEST_HISTORY = 24
 _YEAR = 1997
 
 
-def golden_requests(trained: TrainedModel) -> list[GoldenRequest]:
+def golden_requests(model: keras.Model, users: IdIndex, items: IdIndex) -> list[GoldenRequest]:
     """Users and items spread over the whole tables, first and last included, and a stranger in every request."""
-    data = trained.data
-    users = [*_spread(data.users.ids, _USERS), _stranger(data.users.ids)]
-    spread_items = _spread(data.items.ids, _CANDIDATES * len(users))
+    user_ids = [*_spread(users.ids, _USERS), _stranger(users.ids)]
+    spread_items = _spread(items.ids, _CANDIDATES * len(user_ids))
     requests = []
-    for number, user_id in enumerate(users):
-        candidates = [*spread_items[number :: len(users)], _stranger(data.items.ids)]
-        rows = data.items.rows(np.array(candidates, np.int64))
-        scores = predict_pairs(trained.keras_model, np.full_like(rows, data.users.row(user_id)), rows)
+    for number, user_id in enumerate(user_ids):
+        candidates = [*spread_items[number :: len(user_ids)], _stranger(items.ids)]
+        rows = items.rows(np.array(candidates, np.int64))
+        scores = predict_pairs(model, np.full_like(rows, users.row(user_id)), rows)
         choices = [] if scores.choices is None else scores.choices.tolist()
         requests.append(GoldenRequest(user_id, candidates, scores.ratings.tolist(), choices))
     return requests

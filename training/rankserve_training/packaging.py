@@ -80,20 +80,31 @@ def _manifest(trained: TrainedModel, name: str) -> Manifest:
         format_version=FORMAT_VERSION,
         name=name,
         version=1,
-        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=now(),
         training=TrainingEntry(settings.preset, trained.architecture, settings.seed, trained.epochs, trained.seconds),
         dataset=DatasetEntry(dataset.name, dataset.ratings.fingerprint(), len(dataset.ratings)),
         split=SplitEntry(data.split_method, split_seed, len(data.train), len(data.test), data.test_fingerprint),
         rating_scale=ScaleEntry(dataset.scale.minimum, dataset.scale.maximum),
-        users=_id_range(data.users),
-        items=_id_range(data.items),
+        users=id_range(data.users),
+        items=id_range(data.items),
         metrics=trained.metrics,
-        library_versions={library: distribution_version(library) for library in _LIBRARIES},
+        library_versions=library_versions(),
         files={},
-        golden_requests=golden_requests(trained),
+        golden_requests=golden_requests(trained.keras_model, data.users, data.items),
         golden_newcomers=golden_newcomers(trained),
     )
 
 
-def _id_range(index: IdIndex) -> IdRange:
+def now() -> str:
+    """The time as manifests have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def library_versions() -> dict[str, str]:
+    """Of what models are made with."""
+    return {library: distribution_version(library) for library in _LIBRARIES}
+
+
+def id_range(index: IdIndex) -> IdRange:
+    """How many ids there are, one or more, and between which bounds."""
     return IdRange(len(index), int(index.ids[0]), int(index.ids[-1]))

@@ -7,6 +7,7 @@ ENTRY_POINT_GROUP = "rankserve.commands"
 SUMMARIES = {
     "train": "Train a model on ratings and publish it.",
     "evaluate": "Measure a published model on ratings.",
+    "publish": "Publish a Keras model of your own.",
     "serve": "Serve published models over gRPC.",
     "token": "Make a token for a caller.",
     "rank": "Rank items for a user.",

@@ -1,9 +1,9 @@
-"""From a folded model to an engine: every shape that can occur is compiled, and tried."""
+"""From a model to an engine: every shape that can occur is compiled, and tried."""
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,8 +24,12 @@ from rankserve_server.engine.newcomer_compiling import compile_newcomers, equal_
 from rankserve_server.engine.newcomers import SLOTS
 from rankserve_server.engine.parts import Call, EngineParts
 from rankserve_server.engine.programs import compiled
-from rankserve_server.engine.tables import Side, Weights
+from rankserve_server.engine.tables import NO_TABLES, Side, Variables, Weights
 from rankserve_training.model.folded import FoldedModel
+from rankserve_training.model.generic import Score, score_function, variables_of
+
+if TYPE_CHECKING:
+    from rankserve_training.model.backend import keras
 
 _log = logging.getLogger(__name__)
 
@@ -49,12 +53,12 @@ def compile_engine(
     Raises:
         ValueError: where the tables of `newcomers` do not fit those of `model`.
     """
-    item_count = len(model.item_half.table) - 1
+    user_count, item_count = len(model.user_half.table) - 1, len(model.item_half.table) - 1
     users: Side = jax.device_put(user_side(model))
     items: Side = jax.device_put(_padded_to_a_slice(item_side(model)))
     weights: Weights = jax.device_put(weights_of(model))
     compiler = _Compiler(users, items, weights, Formula.of(model), checkpoint)
-    parts = EngineParts(item_count, users, items, weights, compiler.pair_calls(), None, None)
+    parts = EngineParts(user_count, item_count, users, items, weights, compiler.pair_calls(), None, None)
     parts = replace(parts, pair_calls=_equal_pair_calls(parts))
     parts = _with_catalog(parts, compiler.catalog_call(batch=next(iter(parts.pair_calls))))
     if newcomers is not None:
@@ -66,6 +70,40 @@ def compile_engine(
         calls = equal_newcomer_calls(parts, found, probed_users[:SLOTS], probed_items, expected)
         parts = replace(parts, newcomers=replace(found, pair_calls=calls))
     return Engine(parts)
+
+
+def compile_keras_engine(
+    model: "keras.Model", user_count: int, item_count: int, checkpoint: Callable[[], None] = lambda: None
+) -> Engine:
+    """The same of a Keras model that cannot be folded: its own layers are compiled, and a pair costs what they cost.
+
+    Its catalogue is scored as pairs.
+
+    Args:
+        model: see `rankserve_training.model.generic`; its weights are used where they lie.
+        user_count: known users.
+        item_count: known items.
+        checkpoint: called between compilations; what it raises ends them.
+    """
+    variables, score = variables_of(model), score_function(model)
+    pair_calls = {}
+    for bucket in BUCKETS:
+        checkpoint()
+        pair_calls[bucket] = _compile_keras_pairs(score, variables, bucket)
+    parts = EngineParts(user_count, item_count, NO_TABLES, NO_TABLES, variables, pair_calls, None, None)
+    return Engine(replace(parts, pair_calls=_equal_pair_calls(parts)))
+
+
+def _compile_keras_pairs(score: Score, variables: Variables, bucket: int) -> Call:
+    rows = jax.ShapeDtypeStruct((bucket,), np.int32)
+    block_rows = min(bucket, BLOCK_ROWS)
+
+    def score_pairs(_users: Side, _items: Side, variables: Variables, user_rows: Any, item_rows: Any) -> Any:
+        blocks = (each.reshape(-1, block_rows) for each in (user_rows, item_rows))
+        return by_blocks(lambda users, items: score(variables, users, items), *blocks)
+
+    compiled: Call = jax.jit(score_pairs).lower(NO_TABLES, NO_TABLES, variables, rows, rows).compile()
+    return compiled
 
 
 class _Compiler:
@@ -164,7 +202,7 @@ def _with_catalog(parts: EngineParts, call: Call) -> EngineParts:
 def _probe(parts: EngineParts) -> tuple[Rows, Rows]:
     """Pairs spread over the tables, as many as the largest bucket holds."""
     random = np.random.default_rng(0)
-    users = random.integers(0, parts.users.first.shape[0], LARGEST_BUCKET, dtype=np.int32)
+    users = random.integers(0, parts.user_count + 1, LARGEST_BUCKET, dtype=np.int32)
     items = random.integers(0, parts.item_count + 1, LARGEST_BUCKET, dtype=np.int32)
     return users, items
 

@@ -1,4 +1,4 @@
-"""Scoring pairs of table rows with a folded model, compiled ahead of time for every shape that can occur."""
+"""Scoring pairs of table rows with a model, compiled ahead of time for every shape that can occur."""
 
 from collections.abc import Sequence
 

@@ -13,7 +13,7 @@ from jax.experimental import serialize_executable
 
 from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.programs import serialised
-from rankserve_server.engine.tables import Side, Weights
+from rankserve_server.engine.tables import Side, Variables, Weights
 
 Call: TypeAlias = Callable[..., Any]
 
@@ -42,19 +42,21 @@ class EngineParts:
     """A compiled model.
 
     Attributes:
+        user_count: known users.
         item_count: known items.
-        users: tables of the known users, on the device.
+        users: tables of the known users, on the device; none where the model is not folded.
         items: likewise of items, at least as long as a slice.
-        weights: what the tables leave of the model, on the device.
+        weights: what the tables leave of the model, on the device: all of it where it is not folded.
         pair_calls: by how many pairs they score, ascending; all give a pair the same bits.
         catalog_call: scores a slice of the item table in place; None where that would give other bits.
         newcomers: None for a model that knows nothing but ids.
     """
 
+    user_count: int
     item_count: int
     users: Side
     items: Side
-    weights: Weights
+    weights: Weights | Variables
     pair_calls: Mapping[int, Call]
     catalog_call: Call | None
     newcomers: NewcomerParts | None
@@ -84,7 +86,7 @@ def pack(parts: EngineParts, stream: IO[bytes]) -> None:
         },
     }
     shapes = [leaf.shape for leaf in leaves]
-    pickle.dump((parts.item_count, shapes, structure, calls), stream)
+    pickle.dump((parts.user_count, parts.item_count, shapes, structure, calls), stream)
     for leaf in leaves:
         stream.write(np.ascontiguousarray(leaf).data)
     stream.flush()
@@ -100,7 +102,7 @@ def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> 
     Raises:
         EOFError: where the stream ends before that.
     """
-    item_count, shapes, structure, calls = pickle.load(stream)  # noqa: S301, our own process wrote it, see above
+    user_count, item_count, shapes, structure, calls = pickle.load(stream)  # noqa: S301, our own process wrote it, see above
     leaves = []
     for shape in shapes:
         checkpoint()
@@ -119,7 +121,8 @@ def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> 
         pair_calls={bucket: call(each) for bucket, each in calls["newcomers"]["pairs"].items()},
     )
     pair_calls = {bucket: call(each) for bucket, each in calls["pairs"].items()}
-    return EngineParts(item_count, users, items, weights, pair_calls, call(calls["catalog"]), newcomers)
+    catalog_call = call(calls["catalog"])
+    return EngineParts(user_count, item_count, users, items, weights, pair_calls, catalog_call, newcomers)
 
 
 def _tables(parts: EngineParts) -> tuple[Any, ...]:

@@ -8,6 +8,11 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 
+# The variables of a Keras model that is computed as it is; see `rankserve_training.model.generic`, which the process
+# that serves never imports.
+Variables: TypeAlias = tuple[list[Any], list[Any]]
+
+
 class Side(NamedTuple):
     """The tables of the users or of the items, or rows of them: float32[rows, columns] each, or float32[columns].
 
@@ -30,6 +35,9 @@ class Side(NamedTuple):
         """These rows of the tables."""
         # Rows come from our own index; `clip` only spares the compiled code the handling of others.
         return Side(*(None if table is None else table.at[rows].get(mode="clip") for table in self))
+
+
+NO_TABLES = Side(None, None, None)
 
 
 class Weights(NamedTuple):

@@ -68,12 +68,13 @@ class DatasetEntry(msgspec.Struct, frozen=True):
     Attributes:
         name: such as `movielens/100k`, or the name of the rating file.
         fingerprint: SHA-256 over the ratings (see `Ratings.fingerprint`), a separate test file not included.
-        rating_count: how many ratings, held-out rows included.
+        rating_count: how many ratings, held-out rows included; 0, with no name and no fingerprint, where a model was
+            trained elsewhere and none came with it.
     """
 
     name: str
     fingerprint: str
-    rating_count: Positive
+    rating_count: Count
 
 
 class SplitEntry(msgspec.Struct, frozen=True):
@@ -81,9 +82,9 @@ class SplitEntry(msgspec.Struct, frozen=True):
 
     Attributes:
         method: `random`: rows shuffled with `seed`, the last `test_count` of them held out; `file`: the test rows
-            came in a file of their own.
-        seed: of the shuffle; 0 for `file`.
-        train_count: rows trained on.
+            came in a file of their own; `none`: the model was trained elsewhere, and nothing is known of it.
+        seed: of the shuffle; 0 for `file` and `none`.
+        train_count: rows trained on; 0 for `none`.
         test_count: rows held out.
         test_fingerprint: SHA-256 over the ratings held out; tells them from those that the same seed holds out of the
             same ratings in another order.
@@ -91,7 +92,7 @@ class SplitEntry(msgspec.Struct, frozen=True):
 
     method: str
     seed: int
-    train_count: Positive
+    train_count: Count
     test_count: Count
     test_fingerprint: str
 
@@ -100,17 +101,17 @@ class TrainingEntry(msgspec.Struct, frozen=True):
     """How the model was trained: what `rankserve train` was asked for.
 
     Attributes:
-        preset: the name of the recipe.
+        preset: the name of the recipe; `own` for a model that was trained elsewhere and came by `rankserve publish`.
         architecture: which of the forms in `rankserve_training.model` the Keras model has.
-        seed: of the initial weights.
-        epochs: passes over the training rows.
-        seconds: how long it took.
+        seed: of the initial weights; 0 for `own`.
+        epochs: passes over the training rows; 0 for `own`.
+        seconds: how long it took; 0 for `own`.
     """
 
     preset: str
     architecture: str
     seed: int
-    epochs: Positive
+    epochs: Count
     seconds: float
 
 

@@ -56,7 +56,8 @@ class Artifact:
         """
         from rankserve_training.model.loading import load_ranking_model
 
-        return load_ranking_model(self.directory / MODEL_FILE, len(self.users), len(self.catalog))
+        architecture = self.manifest.training.architecture
+        return load_ranking_model(self.directory / MODEL_FILE, len(self.users), len(self.catalog), architecture)
 
     def read_newcomers(self) -> "Newcomers | None":
         """Reads how strangers are described; None where the model knows nothing but ids.

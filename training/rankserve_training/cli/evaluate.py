@@ -131,7 +131,8 @@ def _evaluate_model(model: Path, ratings: Path | None, html_file: Path | None, j
         from rankserve_training.evaluate import evaluate_version
 
         evaluation = evaluate_version(artifact, data)
-    click.echo(f"{manifest.name}/{manifest.version}, trained on {manifest.dataset.name}")
+    origin = "elsewhere" if manifest.split.method == "none" else f"on {manifest.dataset.name}"
+    click.echo(f"{manifest.name}/{manifest.version}, trained {origin}")
     print_figures(evaluation.metrics, f"{evaluation.rows:,} {evaluation.protocol}", manifest.rating_scale)
     if evaluation.result is not None:
         show_result(evaluation.result, html_file)
@@ -155,6 +156,11 @@ def _load(manifest: "Manifest", ratings: Path | None) -> "Dataset":
     if ratings is not None:
         scale = RatingScale(manifest.rating_scale.minimum, manifest.rating_scale.maximum)
         return load(ratings=ratings, scale=scale)
+    if manifest.split.method == "none":
+        raise DataError(
+            f"{manifest.name}/{manifest.version} was trained elsewhere; give ratings to test it on, which it was not "
+            "trained on, with --ratings"
+        )
     if manifest.dataset.name not in DATASETS:
         raise DataError(
             f"{manifest.name}/{manifest.version} was trained on {manifest.dataset.name}, a file; give it, or other "

@@ -87,11 +87,13 @@ class Items:
         ids: int64[n], strictly ascending, 1 or more.
         titles: n titles as shown to people, with the year where the source has it; "" where there is none.
         genres: n tuples of genre names; empty where there are none.
+        lines: the number of the line that describes each, n numbers; empty where they do not come from one file.
     """
 
     ids: Int64s
     titles: tuple[str, ...]
     genres: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,12 @@ class Users:
         ids: int64[n], strictly ascending, 1 or more.
         features: side features by name, each n strings ("" where unknown), such as `age`, `gender`, `occupation` and
             `zip_code`.
+        lines: as of items.
     """
 
     ids: Int64s
     features: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ def read_items(path: Path) -> Items:
         ids=np.array([row.id for row in rows], np.int64),
         titles=tuple(_title(row) for row in rows),
         genres=tuple(_genres(row) for row in rows),
+        lines=tuple(row.place.line for row in rows),
     )
 
 

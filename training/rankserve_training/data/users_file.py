@@ -30,6 +30,7 @@ def read_users(path: Path) -> Users:
     return Users(
         ids=np.array([row.id for row in rows], np.int64),
         features={name: tuple(row.fields[name] for row in rows) for name in features},
+        lines=tuple(row.place.line for row in rows),
     )
 
 

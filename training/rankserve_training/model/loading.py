@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,34 @@ import jax
 
 from rankserve_training.artifact.errors import ArtifactError
 from rankserve_training.model.backend import keras
-from rankserve_training.model.model_file import read_model_file
+from rankserve_training.model.generic import ARCHITECTURE, check_ranking_model
+from rankserve_training.model.keras_classes import KERAS_CLASSES
+from rankserve_training.model.model_file import TRAINED_CLASSES, read_model_file, with_int32_inputs
 
 _Check = Callable[[keras.Model], None]
 
 
-def load_ranking_model(path: Path, user_count: int, item_count: int) -> keras.Model:
+def load_ranking_model(path: Path, user_count: int, item_count: int, architecture: str = "") -> keras.Model:
     """Loads a ranking model in Keras' safe mode, after a look at the classes and sizes that it names.
 
     Args:
         path: a `.keras` file whose hash has been verified.
         user_count: how many users its table should know.
         item_count: how many items its table should know.
+        architecture: what its manifest calls it; `generic.ARCHITECTURE` may be made of more classes than others.
 
     Raises:
         ArtifactError: where the file is not a Keras model, names a class that is not allowed, or its tables have
             other sizes.
     """
+    if architecture == ARCHITECTURE:
+        return load_keras_file(path, partial(check_ranking_model, path, user_count, item_count), KERAS_CLASSES)
 
     def check(model: keras.Model) -> None:
         for name, count in (("user", user_count), ("item", item_count)):
             _check_table(path, model, name, count + 1, f"{count} {name}s need {count + 1}")
 
-    return _load(path, check)
+    return load_keras_file(path, check)
 
 
 def load_newcomers_model(path: Path, user_rows: int, item_rows: int) -> keras.Model:
@@ -43,20 +48,33 @@ def load_newcomers_model(path: Path, user_rows: int, item_rows: int) -> keras.Mo
         for name, rows in (("user", user_rows), ("item", item_rows)):
             _check_table(path, model, name, rows, f"its description needs {rows}")
 
-    return _load(path, check)
+    return load_keras_file(path, check)
 
 
-def _load(path: Path, check: _Check) -> keras.Model:
-    file = read_model_file(path)
+def load_keras_file(path: Path, check: _Check, allowed: Set[str] = TRAINED_CLASSES) -> keras.Model:
+    """Loads any Keras model, and builds nothing but what has been looked at.
+
+    Args:
+        path: a `.keras` file.
+        check: called with the model before anything is allocated for it; what it raises refuses the file.
+        allowed: the names of the classes that the file may name.
+
+    Raises:
+        ArtifactError: where the file is not a Keras model, names another class, or declares more than it holds.
+    """
+    file = read_model_file(path, allowed)
+    config = with_int32_inputs(file.config)
     try:
         # JAX traces the building, which gives every size and allocates nothing.
-        variables = jax.eval_shape(partial(_build, file.config, check))
+        variables = jax.eval_shape(partial(_build, config, check))
         declared = sum(math.prod(variable.shape) * variable.dtype.itemsize for variable in variables)
         if declared > file.weight_bytes:
             raise ArtifactError(
                 f"{path} declares weights of {declared:,} bytes, but those in it have {file.weight_bytes:,}"
             )
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
+        model.load_weights(path)
+        return model
     except ArtifactError as error:
         raise ArtifactError(str(error)) from None  # without the lines that JAX adds to what is raised within it
     except Exception as error:  # Keras raises whatever its layers raise, often with many lines

@@ -7,7 +7,7 @@ the file, and the weights that its configuration declares have to be in it.
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,9 @@ from rankserve_training.artifact.errors import ArtifactError
 
 # What one layer hands to the next; not something that Keras builds.
 _TENSOR = "__keras_tensor__"
-# Every class that a published model is made of. Keras is not asked to build anything else, so a class of its own that
-# reads files or runs code when it is built cannot be reached through a model file.
-_ALLOWED_CLASSES = {
-    _TENSOR,
+# Every class that the models of `rankserve train` are made of. Keras is not asked to build anything else, so a class of
+# its own that reads files or runs code when it is built cannot be reached through a model file.
+TRAINED_CLASSES = {
     "Activation",
     "Add",
     "Concatenate",
@@ -41,6 +40,7 @@ _ALLOWED_CLASSES = {
 }
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MEMBERS = {_CONFIG, _METADATA, _WEIGHTS}
+_COMPILATION = "compile_config"
 _LARGEST_JSON = 16 * 1024 * 1024
 # Layers, and what belongs to them: five for each hidden layer, some hundred in all. Keras takes a millisecond for each.
 _MOST_OBJECTS = 2_000
@@ -61,8 +61,12 @@ class ModelFile:
     weight_bytes: int
 
 
-def read_model_file(path: Path) -> ModelFile:
+def read_model_file(path: Path, allowed: Set[str] = TRAINED_CLASSES) -> ModelFile:
     """Looks at every member of a file.
+
+    Args:
+        path: the file.
+        allowed: the names of the classes that Keras may build for it.
 
     Raises:
         ArtifactError: where the file is not a Keras model, names a class that is not allowed, or is not what Keras
@@ -70,11 +74,11 @@ def read_model_file(path: Path) -> ModelFile:
     """
     with _told(path), zipfile.ZipFile(path) as archive:
         _check_members(path, archive)
-        config = json.loads(archive.read(_CONFIG))
+        config = _without_compilation(json.loads(archive.read(_CONFIG)))
         names = list(_class_names(config))
     if len(names) > _MOST_OBJECTS:
         raise ArtifactError(f"{path} is made of {len(names):,} objects; {_MOST_OBJECTS:,} are allowed")
-    forbidden = sorted(set(names) - _ALLOWED_CLASSES)
+    forbidden = sorted(set(names) - allowed - {_TENSOR})
     if forbidden:
         raise ArtifactError(f"{path} is made of classes that are not allowed: {', '.join(forbidden)}")
     with _told(path), zipfile.ZipFile(path) as archive:
@@ -105,6 +109,28 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
             raise ArtifactError(f"{path}: {member.filename} is compressed, and models are published as they are")
     if sum(member.file_size for member in members) > path.stat().st_size:
         raise ArtifactError(f"{path}: its members say that they are larger than the file")
+
+
+def _without_compilation(config: Any) -> Any:
+    """Without the optimizer, loss and metrics of a model that was compiled, at any depth; nothing builds them."""
+    if isinstance(config, list):
+        return [_without_compilation(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_compilation(each) for key, each in config.items() if key != _COMPILATION}
+
+
+def with_int32_inputs(config: Any) -> Any:
+    """A configuration whose int64 inputs are int32, at any depth: JAX has no others, and Keras warns of it."""
+    if isinstance(config, list):
+        return [with_int32_inputs(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    changed = {key: with_int32_inputs(each) for key, each in config.items()}
+    own = changed.get("config")
+    if changed.get("class_name") == "InputLayer" and isinstance(own, dict) and own.get("dtype") == "int64":
+        changed["config"] = own | {"dtype": "int32"}
+    return changed
 
 
 def _class_names(config: Any) -> Iterator[str]:
