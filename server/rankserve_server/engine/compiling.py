@@ -102,8 +102,7 @@ def _compile_keras_pairs(score: Score, variables: Variables, bucket: int) -> Cal
         blocks = (each.reshape(-1, block_rows) for each in (user_rows, item_rows))
         return by_blocks(lambda users, items: score(variables, users, items), *blocks)
 
-    compiled: Call = jax.jit(score_pairs).lower(NO_TABLES, NO_TABLES, variables, rows, rows).compile()
-    return compiled
+    return compiled(jax.jit(score_pairs).lower(NO_TABLES, NO_TABLES, variables, rows, rows))
 
 
 class _Compiler:
