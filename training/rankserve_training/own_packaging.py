@@ -78,8 +78,7 @@ def prepare_own_model(own: OwnModel, catalog: OwnCatalog) -> OwnRankingModel:
     alone = [predict_ratings(model, users[place : place + 1], items[place : place + 1]) for place in range(_ALONE)]
     if np.abs(np.concatenate(alone) - scores[:_ALONE]).max() > allowed:
         raise ArtifactError(
-            f"{own.path}: the score of a pair depends on the pairs beside it; look for layers called with "
-            "training=True, and for sums over the batch"
+            f"{own.path}: the score of a pair depends on the pairs beside it; no layer should combine rows of a batch"
         )
     architecture = generic.ARCHITECTURE
     folding = as_embedding_mlp(model, len(catalog.users), len(catalog.catalog))

@@ -1,9 +1,10 @@
-"""The versioned directory that training publishes and the server loads.
+"""The versioned directory that training publishes, or `rankserve publish`, and that the server loads.
 
     MODELS_DIR/NAME/VERSION/
       manifest.json   what the version is, and the size and SHA-256 of every other file
       manifest.json.sig   where the version is signed: see `signing`
-      model.keras     the Keras model: rows of its embedding tables in, predicted ratings out
+      model.keras     the Keras model: rows of its embedding tables in, predicted ratings out; which of the forms of
+                      `rankserve_training.model` it has is the manifest's `architecture`
       catalog.npz     the items: ids, titles, genres
       users.npz       the users: ids, and the items that each has rated
 

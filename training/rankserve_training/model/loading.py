@@ -66,8 +66,8 @@ def load_keras_file(path: Path, check: _Check, allowed: Set[str] = TRAINED_CLASS
     config = with_int32_inputs(file.config)
     try:
         # JAX traces the building, which gives every size and allocates nothing.
-        variables = jax.eval_shape(partial(_build, config, check))
-        declared = sum(math.prod(variable.shape) * variable.dtype.itemsize for variable in variables)
+        weights = jax.eval_shape(partial(_build, config, check))
+        declared = sum(math.prod(weight.shape) * weight.dtype.itemsize for weight in weights)
         if declared > file.weight_bytes:
             raise ArtifactError(
                 f"{path} declares weights of {declared:,} bytes, but those in it have {file.weight_bytes:,}"
@@ -86,7 +86,7 @@ def _build(config: dict[str, Any], check: _Check) -> list[Any]:
     # Keras takes things out of the configuration as it builds.
     model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
     check(model)
-    return [variable.value for variable in model.variables]
+    return [weight.value for weight in model.weights]
 
 
 def _check_table(path: Path, model: keras.Model, name: str, expected: int, words: str) -> None:

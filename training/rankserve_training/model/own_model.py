@@ -33,6 +33,8 @@ Float32s: TypeAlias = npt.NDArray[np.float32]
 _BATCH_ROWS = 8_192
 _SUFFIX = ".keras"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# What the configuration of a layer holds for training only.
+_TRAINING_KEYS = ("_regularizer", "_constraint")
 # Four pairs by which it is told what a table is looked up by.
 _TOLD_BY = {"user": (0, 0, 1, 1), "item": (0, 1, 0, 1)}
 
@@ -267,7 +269,8 @@ def _copied(layer: keras.layers.Layer, table_rows: dict[int, int], watch: bool) 
         return keras.layers.Embedding(rows, layer.output_dim, embeddings_initializer="zeros", name=layer.name)
     if type(layer).__name__ in TRAINING_LAYERS:
         return keras.layers.Identity(name=layer.name)
-    return type(layer).from_config(layer.get_config())
+    config = layer.get_config()
+    return type(layer).from_config({key: None if key.endswith(_TRAINING_KEYS) else config[key] for key in config})
 
 
 def _with_our_inputs(model: keras.Model, names: dict[str, str]) -> keras.Model:
