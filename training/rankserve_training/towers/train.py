@@ -1,12 +1,12 @@
 """Training the two towers: how many epochs is chosen on validation rows, then all training rows are used."""
 
-import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rankserve_training.data import Dataset, Description
+from rankserve_training.memory import free_finished
 from rankserve_training.metrics import rmse
 from rankserve_training.model.backend import keras
 from rankserve_training.model.newcomers import Encoding
@@ -95,7 +95,7 @@ class TowerTrainer:
         rating, _ = self._fit_ratings("ratings", rows, epochs or self.recipe.rating.epochs)
         choice_epochs = search.choice_epochs if search else self.recipe.choice.epochs
         choice, _ = self._fit_choices("choices", rows, choice_epochs)
-        _free_finished()
+        free_finished()
         return TrainedTowers(
             self._export(rating, choice, rows),
             search.rating_logs if search else [],
@@ -198,7 +198,7 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[RatingTables, list[EpochLog]]:
         """What the towers have learnt of the rows; the towers are let go of."""
-        _free_finished()
+        free_finished()
         model, recipe = self._rating_towers(rows), self.recipe.rating
         validation = None
         if figure is not None:
@@ -221,7 +221,7 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[ChoiceTables, list[EpochLog]]:
         """The same for the second output."""
-        _free_finished()
+        free_finished()
         model, recipe = self._choice_towers(rows), self.recipe.choice
         validation = None
         if figure is not None:
@@ -280,11 +280,3 @@ class _Search:
     choice_logs: list[EpochLog]
     epochs: int
     choice_epochs: int
-
-
-def _free_finished() -> None:
-    """Frees the models that nothing needs any more, with their optimizers: several tables of all users each.
-
-    A Keras model refers to itself, so that it stays until Python looks for such circles, which may be never.
-    """
-    gc.collect()
