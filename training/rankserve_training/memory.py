@@ -4,6 +4,8 @@ import ctypes
 import gc
 import sys
 
+import jax
+
 
 def free_finished() -> None:
     """Frees models that nothing needs any more, with their optimizers, and gives their memory back.
@@ -12,6 +14,12 @@ def free_finished() -> None:
     """
     gc.collect()
     give_back()
+
+
+def free_programs() -> None:
+    """The same, and frees what JAX has compiled: 80 MiB after the search, hardly any of which is used again."""
+    jax.clear_caches()
+    free_finished()
 
 
 def give_back() -> None:

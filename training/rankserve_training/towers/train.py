@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rankserve_training.data import Dataset, Description
-from rankserve_training.memory import free_finished
+from rankserve_training.memory import free_finished, free_programs
 from rankserve_training.metrics import rmse
 from rankserve_training.model.backend import keras
 from rankserve_training.model.newcomers import Encoding
@@ -91,6 +91,7 @@ class TowerTrainer:
         search = self._search(train)
         if epochs is None and search is not None:
             epochs = search.epochs
+        free_programs()
         rows = self._rows(train)
         rating, _ = self._fit_ratings("ratings", rows, epochs or self.recipe.rating.epochs)
         choice_epochs = search.choice_epochs if search else self.recipe.choice.epochs
