@@ -133,7 +133,7 @@ def served_newcomers() -> ColdStartCurve:
     pairs = RatedPairs.of(dataset.ratings, users, items)
     cold = hide_users(pairs, ColdUserProtocol(seed=subject.settings.split_seed))
     data = PreparedData(users, items, cold.train, cold.test, "random", "")
-    trained = train_prepared(dataset, data, subject.settings, subject.console)
+    trained = train_prepared(dataset.description(), data, subject.settings, subject.console)
     with tempfile.TemporaryDirectory() as directory:
         publish_model(trained, Path(directory), "newcomers")
         server = Process(rankserve("auto"), Path(directory), _PORT)

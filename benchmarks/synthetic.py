@@ -78,7 +78,7 @@ def publish_synthetic(models_dir: Path, user_count: int, item_count: int) -> Syn
         layer.set_weights([_random_table(random, layer.input_dim, layer.output_dim)])
     published = on_rating_scale(model, SCALE.minimum, SCALE.span)
     settings = TrainingSettings("tutorial", epochs=1, seed=0, split_seed=0)
-    trained = TrainedModel(dataset, data, settings, published, metrics={}, seconds=0.0)
+    trained = TrainedModel(dataset.description(), data, settings, published, metrics={}, seconds=0.0)
     directory = publish_model(trained, models_dir, NAME).directory
     (users,), (items,), *layers = (
         model.get_layer(name).get_weights()

@@ -22,8 +22,9 @@ TUTORIAL = TrainingSettings("tutorial", epochs=5, seed=42, split_seed=42)
 
 @dataclass(frozen=True)
 class Training:
-    """A training, what it printed, and the version that it was published as, read again."""
+    """A training, what it was trained on, what it printed, and the version that it was published as, read again."""
 
+    dataset: Dataset
     trained: TrainedModel
     printed: str
     artifact: Artifact
@@ -34,7 +35,7 @@ def _train(dataset: Dataset, settings: TrainingSettings, models_dir: Path, name:
     trained = train_model(dataset, settings, console)
     assert isinstance(console.file, io.StringIO)
     published = publish_model(trained, models_dir, name)
-    return Training(trained, console.file.getvalue(), read_artifact(published.directory))
+    return Training(dataset, trained, console.file.getvalue(), read_artifact(published.directory))
 
 
 @pytest.fixture(scope="session")

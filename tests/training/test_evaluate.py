@@ -47,7 +47,7 @@ def test_other_ratings_and_ids_that_are_not_known(tutorial: Training, movielens:
 
 
 def test_a_version_that_was_trained_on_all_of_them(from_files: Training) -> None:
-    dataset = from_files.trained.dataset
+    dataset = from_files.dataset
     with pytest.raises(ArtifactError, match=r"own/1 was trained on all of these ratings, .* with --ratings$"):
         evaluate_version(from_files.artifact, dataset)
     assert dataset.test_ratings is not None

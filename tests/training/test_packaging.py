@@ -23,7 +23,7 @@ def test_the_manifest_of_movielens(tutorial: Training) -> None:
     assert (training.preset, training.architecture) == ("tutorial", "embedding_mlp")
     assert (training.seed, training.epochs, training.seconds) == (TUTORIAL.seed, 5, trained.seconds)
     assert (manifest.dataset.name, manifest.dataset.rating_count) == ("movielens/100k", 100_000)
-    assert manifest.dataset.fingerprint == trained.dataset.ratings.fingerprint()
+    assert manifest.dataset.fingerprint == tutorial.dataset.ratings.fingerprint()
     split = manifest.split
     assert (split.method, split.seed, split.train_count, split.test_count) == ("random", 42, 80_000, 20_000)
     assert manifest.rating_scale == ScaleEntry(1, 5)
@@ -42,7 +42,7 @@ def test_the_files(tutorial: Training) -> None:
 
 
 def test_catalogue_and_seen_items(tutorial: Training) -> None:
-    dataset, artifact = tutorial.trained.dataset, tutorial.artifact
+    dataset, artifact = tutorial.dataset, tutorial.artifact
     assert tuple(artifact.catalog.titles) == dataset.items.titles
     assert tuple(artifact.catalog.genres) == dataset.items.genres
     ratings = dataset.ratings

@@ -92,7 +92,7 @@ def test_files_with_gaps_and_a_test_file(from_files: Training) -> None:
     assert data.items.ids.tolist() == items
     assert (data.test.users.tolist(), data.test.items.tolist()) == ([1, 2], [1, items.index(TEST_ITEM) + 1])
     assert data.test.ratings.tolist() == [4.0, 0.5]
-    dataset = from_files.trained.dataset
+    dataset = from_files.dataset
     assert dataset.test_ratings is not None
     assert data.test_fingerprint == dataset.test_ratings.fingerprint()
     assert data.train.users.tolist() == [list(USERS).index(user) + 1 for user in dataset.ratings.user_ids.tolist()]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import Int32s, RatedPairs, row_counts
 
 Float64s = npt.NDArray[np.float64]
 
@@ -46,9 +46,9 @@ class BiasModel:
 
         All other users have no bias; those of the items stay as they are.
         """
-        residuals = history.ratings.astype(np.float64) - self.mean - self.item_biases[history.items]
-        users = _shrunk_means(residuals, history.users, len(self.user_biases) - 1, _USER_REGULARISATION)
-        return BiasModel(self.mean, users, self.item_biases)
+        counts = row_counts(history.users, len(self.user_biases) - 1)
+        sums = user_sums_above(history, self.mean, self.item_biases, len(counts) - 1)
+        return BiasModel(self.mean, sums / (_USER_REGULARISATION + counts), self.item_biases)
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,15 @@ def global_mean(train: RatedPairs, user_count: int, item_count: int) -> BiasMode
 def item_mean(train: RatedPairs, user_count: int, item_count: int) -> BiasModel:
     """Predicts the mean of an item's training ratings, and the mean of all where it has none."""
     model = global_mean(train, user_count, item_count)
-    residuals = train.ratings.astype(np.float64) - model.mean
-    counts = np.bincount(train.items, minlength=item_count + 1)
-    biases = np.bincount(train.items, residuals, minlength=item_count + 1) / np.maximum(counts, 1)
+    counts = row_counts(train.items, item_count)
+    biases = item_sums_above(train, model.mean, model.user_biases, item_count) / np.maximum(counts, 1)
     biases[0] = 0  # of many items, each of them unknown
     return BiasModel(model.mean, model.user_biases, biases)
 
 
 def popularity(train: RatedPairs, item_count: int) -> Popularity:
     """Counts the training ratings of each item."""
-    counts = np.bincount(train.items, minlength=item_count + 1).astype(np.float32)
+    counts = row_counts(train.items, item_count).astype(np.float32)
     counts[0] = 0
     return Popularity(counts)
 
@@ -105,13 +104,34 @@ def regularised_biases(train: RatedPairs, user_count: int, item_count: int) -> B
     """
     model = global_mean(train, user_count, item_count)
     users, items = model.user_biases, model.item_biases
-    residuals = train.ratings.astype(np.float64) - model.mean
+    item_weights = _ITEM_REGULARISATION + row_counts(train.items, item_count)
+    user_weights = _USER_REGULARISATION + row_counts(train.users, user_count)
     for _ in range(_SWEEPS):
-        items = _shrunk_means(residuals - users[train.users], train.items, item_count, _ITEM_REGULARISATION)
-        users = _shrunk_means(residuals - items[train.items], train.users, user_count, _USER_REGULARISATION)
+        items = item_sums_above(train, model.mean, users, item_count) / item_weights
+        users = user_sums_above(train, model.mean, items, user_count) / user_weights
     return BiasModel(model.mean, users, items)
 
 
-def _shrunk_means(values: Float64s, rows: npt.NDArray[np.int32], count: int, regularisation: float) -> Float64s:
-    sums = np.bincount(rows, values, minlength=count + 1)
-    return sums / (regularisation + np.bincount(rows, minlength=count + 1))
+def item_sums_above(train: RatedPairs, mean: float, user_biases: Float64s, item_count: int) -> Float64s:
+    """By how much each item is rated above the mean and its users' biases, all its ratings added up.
+
+    Returns:
+        float64[items + 1], summed in the order of `train`, a block at a time: columns of 8 bytes a rating would take
+        most of the memory of a training.
+    """
+    sums = np.zeros(item_count + 1)
+    for block in train.blocks():
+        np.add.at(sums, block.items, _above(block, mean, user_biases, block.users))
+    return sums
+
+
+def user_sums_above(train: RatedPairs, mean: float, item_biases: Float64s, user_count: int) -> Float64s:
+    """The same of each user, above the mean and the biases of his items: float64[users + 1]."""
+    sums = np.zeros(user_count + 1)
+    for block in train.blocks():
+        np.add.at(sums, block.users, _above(block, mean, item_biases, block.items))
+    return sums
+
+
+def _above(block: RatedPairs, mean: float, biases: Float64s, rows: Int32s) -> Float64s:
+    return block.ratings.astype(np.float64) - mean - biases[rows]

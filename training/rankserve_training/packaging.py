@@ -24,6 +24,7 @@ from rankserve_training.artifact.manifest import (
     read_manifest,
 )
 from rankserve_training.golden import golden_newcomers, golden_requests
+from rankserve_training.model.without_tensorflow import without_tensorflow
 from rankserve_training.train import TrainedModel
 
 if TYPE_CHECKING:
@@ -56,13 +57,14 @@ def publish_model(
     """
     dataset, data = trained.dataset, trained.data
     catalog = Catalog(dataset.items.ids, dataset.items.titles, dataset.items.genres)
-    seen = dataset.ratings
-    users = UserTable.from_ratings(dataset.users.ids, data.users.rows(seen.user_ids), data.items.rows(seen.item_ids))
+    users = UserTable.from_ratings(dataset.users.ids, *data.seen())
 
     def write_files(directory: Path) -> None:
-        trained.keras_model.save(directory / MODEL_FILE)
+        with without_tensorflow():
+            trained.keras_model.save(directory / MODEL_FILE)
+            if trained.newcomers is not None:
+                trained.newcomers.keras_model.save(directory / NEWCOMERS_MODEL_FILE)
         if trained.newcomers is not None:
-            trained.newcomers.keras_model.save(directory / NEWCOMERS_MODEL_FILE)
             encoding, columns = directory / NEWCOMERS_ENCODING_FILE, directory / NEWCOMERS_COLUMNS_FILE
             trained.newcomers.encoding.write(encoding, columns)
         catalog.write(directory / CATALOG_FILE)
@@ -82,7 +84,7 @@ def _manifest(trained: TrainedModel, name: str) -> Manifest:
         version=1,
         created=now(),
         training=TrainingEntry(settings.preset, trained.architecture, settings.seed, trained.epochs, trained.seconds),
-        dataset=DatasetEntry(dataset.name, dataset.ratings.fingerprint(), len(dataset.ratings)),
+        dataset=DatasetEntry(dataset.name, dataset.fingerprint, dataset.rating_count),
         split=SplitEntry(data.split_method, split_seed, len(data.train), len(data.test), data.test_fingerprint),
         rating_scale=ScaleEntry(dataset.scale.minimum, dataset.scale.maximum),
         users=id_range(data.users),

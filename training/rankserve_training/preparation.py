@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from rankserve_training.artifact import IdIndex
 from rankserve_training.data import DataError, Dataset
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import Int32s, RatedPairs
 from rankserve_training.split import random_split
 
 # So few would train nothing, but the line between a model and none is not ours to draw.
@@ -30,6 +32,13 @@ class PreparedData:
     test: RatedPairs
     split_method: str
     test_fingerprint: str
+
+    def seen(self) -> tuple[Int32s, Int32s]:
+        """Rows of users and of the items that they are known to have rated: all ratings but those of a test file."""
+        if self.split_method == "file":
+            return self.train.users, self.train.items
+        both = self.train, self.test
+        return np.concatenate([part.users for part in both]), np.concatenate([part.items for part in both])
 
 
 def prepare(dataset: Dataset, users: IdIndex, items: IdIndex, split_seed: int) -> PreparedData:

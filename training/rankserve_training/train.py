@@ -9,7 +9,7 @@ from rich.console import Console
 
 from rankserve_training.artifact import IdIndex
 from rankserve_training.baselines import global_mean, regularised_biases
-from rankserve_training.data import DataError, Dataset
+from rankserve_training.data import DataError, Dataset, Description
 from rankserve_training.metrics import mae, rmse
 from rankserve_training.model import embedding_mlp, two_tower
 from rankserve_training.model.backend import keras
@@ -61,8 +61,8 @@ class TrainedModel:
     """What training gives.
 
     Attributes:
-        dataset: what it was trained on.
-        data: the same as rows, split.
+        dataset: what it was trained on, without the ratings.
+        data: the ratings as rows, split.
         settings: what was asked for.
         keras_model: rows in, predicted ratings out.
         metrics: `test_rmse`, `test_mae` and the RMSE of the baselines, on the rating scale; `test_rmse_label` on the
@@ -74,7 +74,7 @@ class TrainedModel:
         logs: of the epochs, by what was trained.
     """
 
-    dataset: Dataset
+    dataset: Description
     data: PreparedData
     settings: TrainingSettings
     keras_model: keras.Model
@@ -100,16 +100,27 @@ def train_model(dataset: Dataset, settings: TrainingSettings, console: Console) 
         CheckpointError: where the checkpoints are those of another training.
     """
     preset_named(settings.preset)
+    return train_prepared(*described(dataset, settings), settings, console)
+
+
+def described(dataset: Dataset, settings: TrainingSettings) -> tuple[Description, PreparedData]:
+    """A data set as it is trained on; the ratings that it brings are not needed any more.
+
+    Raises:
+        DataError: where there are too few ratings to hold some out, or they are too large.
+    """
     if dataset.scale.span > float(np.finfo(np.float32).max):
         raise DataError(
             f"{dataset.name}: ratings from {dataset.scale.minimum:g} to {dataset.scale.maximum:g} do not fit into "
             "32-bit floats; check that the column of ratings holds ratings"
         )
     data = prepare(dataset, IdIndex(dataset.users.ids), IdIndex(dataset.items.ids), settings.split_seed)
-    return train_prepared(dataset, data, settings, console)
+    return dataset.description(), data
 
 
-def train_prepared(dataset: Dataset, data: PreparedData, settings: TrainingSettings, console: Console) -> TrainedModel:
+def train_prepared(
+    dataset: Description, data: PreparedData, settings: TrainingSettings, console: Console
+) -> TrainedModel:
     """The same for a data set that has been split already."""
     recipe = preset_named(settings.preset)
     if isinstance(recipe, TutorialRecipe):
@@ -118,7 +129,7 @@ def train_prepared(dataset: Dataset, data: PreparedData, settings: TrainingSetti
 
 
 def _train_tutorial(
-    dataset: Dataset, data: PreparedData, recipe: TutorialRecipe, settings: TrainingSettings, console: Console
+    dataset: Description, data: PreparedData, recipe: TutorialRecipe, settings: TrainingSettings, console: Console
 ) -> TrainedModel:
     epochs = settings.epochs or recipe.epochs
     log = TensorBoardLog(settings.tensorboard)
@@ -130,12 +141,12 @@ def _train_tutorial(
 
 
 def _train_two_tower(
-    dataset: Dataset, data: PreparedData, recipe: TwoTowerRecipe, settings: TrainingSettings, console: Console
+    dataset: Description, data: PreparedData, recipe: TwoTowerRecipe, settings: TrainingSettings, console: Console
 ) -> TrainedModel:
     checkpoints = None
     if settings.checkpoints is not None:
         identity = {
-            "ratings": dataset.ratings.fingerprint(),
+            "ratings": dataset.fingerprint,
             "held out": data.test_fingerprint,
             "preset": settings.preset,
             # A later release may have another recipe under the same name.

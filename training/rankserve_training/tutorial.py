@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from rankserve_training.data import Dataset
+from rankserve_training.data import Description
 from rankserve_training.interrupts import InterruptBetweenBatches
 from rankserve_training.model.backend import keras
 from rankserve_training.model.embedding_mlp import build_embedding_mlp, on_rating_scale, with_average_strangers
@@ -15,7 +15,7 @@ from rankserve_training.rows import RatedPairs
 
 
 def train_tutorial(
-    dataset: Dataset,
+    dataset: Description,
     data: PreparedData,
     recipe: TutorialRecipe,
     epochs: int,

@@ -10,12 +10,13 @@ from rankserve_training.model.backend import keras
 from rankserve_training.model.newcomers import Entries
 from rankserve_training.model.predicting import predict_pairs
 from rankserve_training.model.two_tower import TowerRows, head_of, known_pairs_model, rows_of
-from rankserve_training.towers.export import ChoiceTables, ExportedTowers
+from rankserve_training.towers.tables import ChoiceTables, RatingTables
 from rankserve_training.train import keras_models
 from training.towers.small_world import ITEMS, RECIPE, USERS, World, small_world
 
 if TYPE_CHECKING:
     from rankserve_training.towers.choice_towers import ChoiceTowers
+    from rankserve_training.towers.export import ExportedTowers
     from rankserve_training.towers.offsets import Offsets
     from rankserve_training.towers.rating_towers import RatingTowers
 
@@ -30,33 +31,32 @@ class Towers:
     def __init__(self, world: World) -> None:
         trainer = world.trainer
         self.world = world
-        encoding = trainer._encoding(world.pairs)
-        bags = trainer._bags(encoding)
-        self.offsets: Offsets = trainer._offsets(world.pairs)
-        self.rating: RatingTowers = trainer._rating_towers(world.pairs, self.offsets, bags)
-        self.choice: ChoiceTowers = trainer._choice_towers(world.pairs, bags)
+        rows = trainer._rows(world.pairs)
+        self.offsets: Offsets = rows.offsets
+        self.rating: RatingTowers = trainer._rating_towers(rows)
+        self.choice: ChoiceTowers = trainer._choice_towers(rows)
         models: tuple[keras.Model, keras.Model] = (self.rating, self.choice)
         for number, model in enumerate(models):
             random = np.random.default_rng(number)
             for variable in model.trainable_variables:
                 variable.assign(random.normal(scale=0.3, size=variable.shape))
-        tables = ChoiceTables.of(self.choice)
-        self.exported: ExportedTowers = trainer._export(self.rating, tables, world.pairs, self.offsets, bags, encoding)
+        tables = RatingTables.of(self.rating), ChoiceTables.of(self.choice)
+        self.exported: ExportedTowers = trainer._export(*tables, rows)
         self.model, self.newcomers = keras_models(self.exported)
 
     def trained_to_say(self, user: int, items: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         """The towers' own ratings of pairs that are not among the user's: present in the batch, but not known."""
         pairs = self.world.pairs
         own = np.flatnonzero(pairs.users == user)
-        count = len(own) + len(items)
+        rated, count = pairs.take(own), len(own) + len(items)
         batch: dict[str, Any] = {
             "user": np.full(count, user, np.int32),
             "item": np.concatenate([pairs.items[own], items]).astype(np.int32),
             "slot": np.zeros(count, np.int32),
             "present": np.repeat([1.0, 0.0], [len(own), len(items)]).astype(np.float32),
-            "residual": np.concatenate([self.offsets.residuals[own], np.zeros(len(items))]).astype(np.float32),
+            "residual": np.concatenate([self.offsets.residuals(rated), np.zeros(len(items))]).astype(np.float32),
             "others_offset": np.concatenate(
-                [self.offsets.others_offsets[own], self.offsets.item_offsets[items]]
+                [self.offsets.others_offsets(rated), self.offsets.item_offsets[items]]
             ).astype(np.float32),
         }
         predicted = np.asarray(self.rating(batch, training=False), np.float64)[len(own) :]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import PairsByUser, RatedPairs
 from rankserve_training.towers.errors import CheckpointError
 from rankserve_training.towers.fitting import Checkpoints, EpochLog, StageProgress, best_epoch
 from rankserve_training.towers.train import TowerTrainer, TrainedTowers
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_rows(undisturbed: Undisturbed) -> None:
 @pytest.mark.parametrize("epochs", [7])
 def test_killed_and_resumed_ends_with_the_same_rows(undisturbed: Undisturbed, tmp_path: Path, epochs: int) -> None:
     directory = tmp_path / "checkpoints"
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", _DYING, directory, str(epochs)], env=environment, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     told: list[StageProgress] = []
@@ -111,7 +111,10 @@ def test_the_best_epoch() -> None:
 def test_batches_hold_every_rating_once_and_whole_users() -> None:
     pairs = small_world().pairs
     marks = np.arange(len(pairs), dtype=np.float32)
-    batches = UserBatches(pairs, {"mark": marks}, ratings=64, users=3, seed=5)
+    mark_of = np.zeros((USERS + 1, ITEMS + 1), np.float32)
+    mark_of[pairs.users, pairs.items] = marks
+    columns = {"mark": lambda batch: mark_of[batch.users, batch.items]}
+    batches = UserBatches(PairsByUser.of(pairs, USERS), columns, ratings=64, users=3, seed=5)
     orders = []
     for epoch in (0, 1, 0):
         batches.begin_epoch(epoch)
@@ -131,7 +134,7 @@ def test_batches_hold_every_rating_once_and_whole_users() -> None:
 
 def test_of_a_user_with_too_many_ratings_a_part_is_taken() -> None:
     pairs = RatedPairs(np.ones(100, np.int32), np.arange(1, 101, dtype=np.int32), np.ones(100, np.float32))
-    batches = UserBatches(pairs, {}, ratings=64, users=3, seed=5)
+    batches = UserBatches(PairsByUser.of(pairs, 1), {}, ratings=64, users=3, seed=5)
     parts = []
     for epoch in (0, 1):
         batches.begin_epoch(epoch)

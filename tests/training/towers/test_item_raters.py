@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from rankserve_training.baselines import regularised_biases
 from rankserve_training.model.backend import keras
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import PairsByUser, RatedPairs
 from rankserve_training.towers import item_raters
 from rankserve_training.towers.item_raters import ItemRaters, RaterSums, item_raters_of
 from rankserve_training.towers.offsets import offsets_of
@@ -14,7 +15,8 @@ SHRINKAGE = 10.0
 
 
 def raters_of(train: RatedPairs) -> ItemRaters:
-    found = item_raters_of(train, USERS, ITEMS, SHRINKAGE)
+    biases = regularised_biases(train, USERS, ITEMS)
+    found = item_raters_of(PairsByUser.of(train, USERS), biases, SHRINKAGE)
     assert found is not None
     return found
 
@@ -30,7 +32,7 @@ def test_a_rating_does_not_show_in_what_it_is_predicted_from() -> None:
     """The sums by all raters but one are those that there are where he has not rated the item."""
     pairs = small_world().pairs
     how, at_all = table(1), table(2)
-    others_offsets = offsets_of(pairs, USERS, ITEMS, SHRINKAGE, SHRINKAGE).others_offsets
+    others_offsets = offsets_of(pairs, USERS, ITEMS, SHRINKAGE, SHRINKAGE).others_offsets(pairs)
     full = raters_of(pairs)
     everyone_else = RaterSums(full, how, at_all)(pairs.items, pairs.users, others_offsets[:, np.newaxis])
     for row in (0, 57, 399):
@@ -48,5 +50,7 @@ def test_a_rating_does_not_show_in_what_it_is_predicted_from() -> None:
 def test_too_many_users_and_items(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = small_world().pairs
     monkeypatch.setattr(item_raters, "_MOST_CELLS", (USERS + 1) * (ITEMS + 1))
-    assert item_raters_of(pairs, USERS, ITEMS, SHRINKAGE) is not None
-    assert item_raters_of(pairs, USERS + 1, ITEMS, SHRINKAGE) is None
+    for more, found in ((0, True), (1, False)):
+        train = PairsByUser.of(pairs, USERS + more)
+        biases = regularised_biases(pairs, USERS + more, ITEMS)
+        assert (item_raters_of(train, biases, SHRINKAGE) is not None) == found

@@ -115,11 +115,14 @@ def train(
         from rankserve_training.evaluation.subjects import evaluate_trained
         from rankserve_training.evaluation.summary import ranking_metrics
         from rankserve_training.packaging import publish_model
-        from rankserve_training.train import TrainingSettings, train_model
+        from rankserve_training.train import TrainingSettings, described, train_prepared
 
         settings = TrainingSettings(preset, epochs, seed, split_seed, checkpoints, tensorboard)
         console.print(f"Training preset {preset} on {len(data.ratings):,} ratings of {data.name} ({data.source}).")
-        trained = train_model(data, settings, console)
+        description, rows = described(data, settings)
+        # Ids and times take twice the memory that the rows do, and training takes the most of all.
+        del data
+        trained = train_prepared(description, rows, settings, console)
         result = evaluate_trained(trained, name)
         trained = replace(trained, metrics=trained.metrics | ranking_metrics(result))
         published = publish_model(trained, models_dir, name, key)

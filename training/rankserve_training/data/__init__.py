@@ -1,6 +1,6 @@
 """Everything between a source of ratings and a `Dataset`. Importing it imports neither TensorFlow nor TFDS."""
 
-from rankserve_training.data.dataset import Dataset, Items, Ratings, RatingScale, Users
+from rankserve_training.data.dataset import Dataset, Description, Items, Ratings, RatingScale, Users
 from rankserve_training.data.errors import DataError
 from rankserve_training.data.files import load_files
 from rankserve_training.data.load import DATASETS, load
@@ -10,6 +10,7 @@ __all__ = [
     "DATASETS",
     "DataError",
     "Dataset",
+    "Description",
     "Items",
     "RatingScale",
     "Ratings",

@@ -156,7 +156,7 @@ class Trial:
     def _train(self, train: RatedPairs, test: RatedPairs) -> TrainedModel:
         users, items = IdIndex(self.dataset.users.ids), IdIndex(self.dataset.items.ids)
         data = PreparedData(users, items, train, test, "random", "")
-        return train_prepared(self.dataset, data, self.settings, self.console)
+        return train_prepared(self.dataset.description(), data, self.settings, self.console)
 
 
 def _rater(trained: TrainedModel) -> RateWithHistory:

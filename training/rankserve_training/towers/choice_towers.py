@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rankserve_training.model.backend import keras
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import Int32s
 from rankserve_training.towers.features import Bags
 from rankserve_training.towers.layers import BagOfFeatures, Coins, SlotSums
 from rankserve_training.towers.recipe import ChoiceRecipe
@@ -25,21 +25,21 @@ class ChoiceTowers(keras.Model):
     """From batches of whole users to float32[ratings, 1]: the logarithm of the probability of each choice."""
 
     def __init__(
-        self, recipe: ChoiceRecipe, train: RatedPairs, slots: int, item_count: int, users: Bags, items: Bags, seed: int
+        self, recipe: ChoiceRecipe, item_counts: Int32s, slots: int, users: Bags, items: Bags, seed: int
     ) -> None:
         """Makes the tables.
 
         Args:
             recipe: sizes and rates.
-            train: what was chosen; how often is where the items' popularity starts.
+            item_counts: int32[items + 1], how often each was chosen, where its popularity starts.
             slots: users in a batch.
-            item_count: known items.
             users: features of users, users + 1 entities.
             items: features of items.
             seed: of all that is random.
         """
         super().__init__(name="choice_towers")
         self._recipe, self._slots = recipe, slots
+        item_count = len(item_counts) - 1
         seeds = iter(np.random.default_rng(seed).integers(2**31 - 1, size=32).tolist())
 
         def table(name: str, rows: int) -> keras.layers.Embedding:
@@ -53,9 +53,8 @@ class ChoiceTowers(keras.Model):
         self.item_id = table("item_id", item_count + 1)
         self.user_features = BagOfFeatures(users, recipe.width, recipe.initial, next(seeds), "user_features")
         self.item_features = BagOfFeatures(items, recipe.width, recipe.initial, next(seeds), "item_features")
-        counts = np.bincount(train.items, minlength=item_count + 1).astype(np.float32)
         self.popularity = self.add_weight((item_count + 1,), initializer="zeros", name="popularity")
-        self.popularity.assign(np.log(counts + 1))
+        self.popularity.assign(np.log(item_counts.astype(np.float32) + 1))
         self._all_items = np.arange(item_count + 1, dtype=np.int32)
         self._slot_sums = SlotSums(slots)
         self._coins = Coins(next(seeds), "coins")

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.artifact.columns import offsets_of as starts_of
 from rankserve_training.model.newcomers import FIRST_ITEM_ROW, MEAN_ROW, Encoding, Newcomers
 from rankserve_training.model.two_tower import RatingHead, TowerRows
-from rankserve_training.rows import RatedPairs
-from rankserve_training.towers.choice_towers import ChoiceTowers
+from rankserve_training.rows import PairsByUser
 from rankserve_training.towers.features import Bags
 from rankserve_training.towers.offsets import Offsets
-from rankserve_training.towers.rating_towers import RatingTowers
+from rankserve_training.towers.tables import ChoiceTables, RatingTables
 
 Float32s = npt.NDArray[np.float32]
 
-_BLOCK_RATINGS = 65_536
+# Bounds the memory: so many ratings, each with a row of all columns, at once.
+_BLOCK_RATINGS = 16_384
 
 
 @dataclass(frozen=True)
@@ -46,46 +45,6 @@ class ExportedTowers:
 
 
 @dataclass(frozen=True)
-class ChoiceTables:
-    """What the choice towers have learnt, c columns wide.
-
-    Attributes:
-        user_always: float32[1, c].
-        chosen: float32[items + 1, c].
-        user_features: float32[rows, c].
-        item_id: float32[items + 1, c].
-        item_features: float32[rows, c].
-        popularity: float32[items + 1, 1].
-    """
-
-    user_always: Float32s
-    chosen: Float32s
-    user_features: Float32s
-    item_id: Float32s
-    item_features: Float32s
-    popularity: Float32s
-
-    @staticmethod
-    def of(towers: ChoiceTowers) -> "ChoiceTables":
-        """Those of trained towers."""
-        return ChoiceTables(
-            _values(towers.user_always),
-            _values(towers.chosen),
-            np.asarray(towers.user_features.table),
-            _values(towers.item_id),
-            np.asarray(towers.item_features.table),
-            np.asarray(towers.popularity)[:, np.newaxis],
-        )
-
-    @staticmethod
-    def nothing(item_count: int, user_bags: Bags, item_bags: Bags) -> "ChoiceTables":
-        """For rating towers by themselves."""
-        rows = (1, item_count + 1, user_bags.count, item_count + 1, item_bags.count)
-        always, chosen, of_users, of_ids, of_items = [np.zeros((count, 0), np.float32) for count in rows]
-        return ChoiceTables(always, chosen, of_users, of_ids, of_items, np.zeros((item_count + 1, 1), np.float32))
-
-
-@dataclass(frozen=True)
 class _Side:
     """What both kinds of towers know of some entities, before the first layer: float32[rows, ...] each."""
 
@@ -101,9 +60,9 @@ class _Side:
 
 
 def export_towers(
-    rating: RatingTowers,
+    rating: RatingTables,
     choice: ChoiceTables,
-    train: RatedPairs,
+    train: PairsByUser,
     offsets: Offsets,
     user_bags: Bags,
     item_bags: Bags,
@@ -113,8 +72,8 @@ def export_towers(
     """Makes the rows.
 
     Args:
-        rating: the trained towers of the first output.
-        choice: what those of the second one have learnt.
+        rating: what the towers of the first output have learnt.
+        choice: what those of the second one have.
         train: the ratings that known users' rows are made of.
         offsets: of the same ratings.
         user_bags: features of users.
@@ -124,8 +83,7 @@ def export_towers(
     """
     newcomers = Newcomers(encoding, offsets.item_offsets, offsets.user_means, offsets.user_counts)
     user_bag = _user_bag(rating, choice, has_features=bool(encoding.user_features))
-    ids = _values(rating.user_id), _values(rating.user_offset).mean(axis=1, keepdims=True)
-    users = _known_users(user_bag, ids, train, offsets, user_bags)
+    users = _known_users(user_bag, (rating.user_id, rating.user_offset), train, offsets, user_bags)
     items, item_bag = _items(rating, choice, offsets, item_bags, has_features=bool(encoding.item_features))
     members = rating.output_kernel.shape[0]
     return ExportedTowers(
@@ -133,30 +91,27 @@ def export_towers(
         items=_rows(items, rating.item_kernel, rating.hidden_bias, of_items=True),
         user_bag=_rows(user_bag, rating.user_kernel, None),
         item_bag=_rows(item_bag, rating.item_kernel, rating.hidden_bias, of_items=True),
-        head=RatingHead((np.asarray(rating.output_kernel) / members).reshape(-1).astype(np.float32), *scale),
+        head=RatingHead((rating.output_kernel / members).reshape(-1).astype(np.float32), *scale),
         newcomers=newcomers,
     )
 
 
-def _user_bag(rating: RatingTowers, choice: ChoiceTables, has_features: bool) -> _Side:
+def _user_bag(rating: RatingTables, choice: ChoiceTables, has_features: bool) -> _Side:
     """In the order of `model.newcomers`."""
-    always, how, at_all = (_values(layer) for layer in (rating.user_always, rating.rated_how, rating.rated_at_all))
-    chosen = choice.chosen
-    mean = float(np.mean(np.asarray(rating.mean_scale)))
+    always, chosen = rating.user_always, choice.chosen
     sides = [
         _side(always, choice=choice.user_always, always=1.0),
-        _side(np.zeros_like(always), np.full((1, 1), mean), choice.user_always.shape[1]),
-        _side(how[1:], choice=chosen.shape[1]),
-        _side(at_all[1:], choice=chosen[1:]),
+        _side(np.zeros_like(always), np.full((1, 1), rating.mean_scale), choice.user_always.shape[1]),
+        _side(rating.rated_how[1:], choice=chosen.shape[1]),
+        _side(rating.rated_at_all[1:], choice=chosen[1:]),
     ]
     if has_features:
-        offsets = np.asarray(rating.user_feature_offsets.table).mean(axis=1, keepdims=True)
-        sides.append(_side(np.asarray(rating.user_features.table), offsets, choice.user_features))
+        sides.append(_side(rating.user_features, rating.user_feature_offsets, choice.user_features))
     return _Side.joined(sides)
 
 
 def _known_users(
-    bag: _Side, ids: tuple[Float32s, Float32s], train: RatedPairs, offsets: Offsets, features: Bags
+    bag: _Side, ids: tuple[Float32s, Float32s], train: PairsByUser, offsets: Offsets, features: Bags
 ) -> _Side:
     """The entries of every user summed, and what is known of his id; row 0 is the average of those with ratings."""
     count = len(offsets.user_counts)
@@ -171,37 +126,37 @@ def _known_users(
             rows += features.weights[:, place : place + 1] * columns[first + features.rows[:, place]]
     users = _split(rows, bag)
     vectors, own_offsets = users.vectors, users.offsets
-    trained = np.flatnonzero(offsets.user_counts)
-    vectors[trained] += ids[0][trained]
-    own_offsets[trained] += ids[1][trained]
-    # Whoever nothing is known of is the average user. What strangers' entries are added to was trained to have some.
-    vectors[0] = vectors[trained].mean(axis=0, dtype=np.float64)
-    own_offsets[0] = own_offsets[trained].mean(axis=0, dtype=np.float64)
+    trained = offsets.user_counts > 0
+    for column, of_ids in zip((vectors, own_offsets), ids, strict=True):
+        np.add(column, of_ids, out=column, where=trained[:, np.newaxis])
+        # Whoever nothing is known of is the average user. What strangers' entries are added to was trained to have
+        # some.
+        column[0] = column[trained].mean(axis=0, dtype=np.float64)
     return users
 
 
-def _add_histories(rows: Float32s, columns: Float32s, train: RatedPairs, offsets: Offsets) -> None:
+def _add_histories(rows: Float32s, columns: Float32s, train: PairsByUser, offsets: Offsets) -> None:
     """Adds what each user has rated, a block of users at a time; in place."""
-    order = np.argsort(train.users, kind="stable")
-    users, items = train.users[order], train.items[order]
+    starts = train.starts
     item_count = len(offsets.item_offsets) - 1
     scale = np.maximum(offsets.user_counts, 1).astype(np.float32) ** np.float32(-0.5)
-    how = (offsets.residuals[order] - offsets.user_means[users]) * scale[users]
-    known, counts = np.unique(users, return_counts=True)
-    starts = starts_of(counts)
-    place = 0
-    while place < len(known):
-        end = max(place + 1, int(np.searchsorted(starts, starts[place] + _BLOCK_RATINGS, side="right")) - 1)
-        block = slice(starts[place], starts[end])
-        rated = FIRST_ITEM_ROW - 1 + items[block]
-        values = columns[rated] * how[block, np.newaxis]
-        values += columns[rated + item_count] * scale[users[block], np.newaxis]
-        rows[known[place:end]] += np.add.reduceat(values, starts[place:end] - starts[place])
-        place = end
+    first = 0
+    while first < len(rows):
+        past = int(np.searchsorted(starts, starts[first] + _BLOCK_RATINGS, side="right")) - 1
+        past = min(max(past, first + 1), len(rows))
+        pairs = train.pairs.take(train.places[starts[first] : starts[past]])
+        how = (offsets.residuals(pairs) - offsets.user_means[pairs.users]) * scale[pairs.users]
+        rated = FIRST_ITEM_ROW - 1 + pairs.items
+        values = columns[rated] * how[:, np.newaxis]
+        values += columns[rated + item_count] * scale[pairs.users, np.newaxis]
+        known = first + np.flatnonzero(np.diff(starts[first : past + 1]))
+        if len(known):
+            rows[known] += np.add.reduceat(values, starts[known] - starts[first])
+        first = past
 
 
 def _items(
-    rating: RatingTowers, choice: ChoiceTables, offsets: Offsets, features: Bags, has_features: bool
+    rating: RatingTables, choice: ChoiceTables, offsets: Offsets, features: Bags, has_features: bool
 ) -> tuple[_Side, _Side]:
     """The known items, and what new ones are made of."""
     mean = np.float32(offsets.mean)
@@ -210,21 +165,21 @@ def _items(
     unpopular = popularity[1:].min(keepdims=True)
     width = choice.item_id.shape[1]
     stranger = _side(
-        _values(rating.item_always),
-        mean + _values(rating.item_always_offset).mean(axis=1, keepdims=True),
+        rating.item_always,
+        mean + rating.item_always_offset,
         np.concatenate([np.zeros((1, width), np.float32), unpopular], axis=1),
         always=1.0,
     )
-    tables = [
-        np.asarray(rating.item_features.table),
-        np.asarray(rating.item_feature_offsets.table).mean(axis=1, keepdims=True),
+    tables = (
+        rating.item_features,
+        rating.item_feature_offsets,
         np.pad(choice.item_features, ((0, 0), (0, 1))),
-    ]
+    )
     bag = _Side.joined([stranger, _side(*tables)]) if has_features else stranger
-    vectors = _values(rating.item_always) + _values(rating.item_id)
-    if rating.raters is not None:
-        vectors += rating.raters.of_all_items()
-    own = mean + offsets.item_offsets[:, np.newaxis] + _values(rating.item_offset).mean(axis=1, keepdims=True)
+    vectors = rating.item_always + rating.item_id
+    if rating.item_raters is not None:
+        vectors += rating.item_raters
+    own = mean + offsets.item_offsets[:, np.newaxis] + rating.item_offset
     chosen = np.concatenate([choice.item_id, popularity], axis=1)
     # Of an item without ratings the id says nothing: it is one that is known by its features only.
     untrained = np.flatnonzero(offsets.item_counts == 0)
@@ -242,18 +197,17 @@ def _items(
     return known, bag
 
 
-def _rows(side: _Side, kernel: Any, bias: Any, of_items: bool = False) -> TowerRows:
+def _rows(side: _Side, kernel: Float32s, bias: Float32s | None, of_items: bool = False) -> TowerRows:
     """Takes what is known through the first layer, and lays it out so that two rows are multiplied.
 
     Users have [vectors | offset | 1], items [vectors / members | 1 | offset]; `always` is the 1. The same for choices:
     users have [choice | 1], items [choice | popularity].
     """
-    kernel = np.asarray(kernel, np.float32)
-    members, width, hidden = kernel.shape
-    by_member = side.vectors.reshape(-1, members, width)
-    sums = np.einsum("nmk,mkh->nmh", by_member, kernel).reshape(-1, members * hidden)
+    count, (members, width, hidden) = len(side.vectors), kernel.shape
+    by_member = side.vectors.reshape(count, members, width)
+    sums = np.einsum("nmk,mkh->nmh", by_member, kernel).reshape(count, members * hidden)
     if bias is not None:
-        sums += side.always * np.asarray(bias).reshape(1, -1)
+        sums += side.always * bias.reshape(1, -1)
     if of_items:
         return TowerRows(
             np.concatenate([side.vectors / members, side.always, side.offsets], axis=1).astype(np.float32),
@@ -292,7 +246,3 @@ def _joined(side: _Side) -> Float32s:
 def _split(rows: Float32s, like: _Side) -> _Side:
     edges = np.cumsum([column.shape[1] for column in _columns(like)])[:-1]
     return _Side(*np.split(rows, edges, axis=1))
-
-
-def _values(layer: Any) -> Float32s:
-    return np.array(layer.weights[0].value, np.float32)

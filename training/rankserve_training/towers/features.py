@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.data import Dataset, Items, Users
+from rankserve_training.data import Items, Users
 from rankserve_training.model.newcomers import GENRE, YEAR, Feature, year_of
 
 # A value that fewer have says more about them than about others.
@@ -66,9 +66,8 @@ def user_bags(users: Users, features: Sequence[Feature]) -> Bags:
     return _bags(chosen, first)
 
 
-def item_bags(dataset: Dataset, features: Sequence[Feature]) -> Bags:
+def item_bags(items: Items, features: Sequence[Feature]) -> Bags:
     """Which rows of the features' table each item has; those of one feature together have a length of 1."""
-    items = dataset.items
     chosen: list[list[tuple[int, float]]] = [[] for _ in range(len(items.ids) + 1)]
     first = 0
     for feature in features:

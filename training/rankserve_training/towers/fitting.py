@@ -13,6 +13,7 @@ import numpy as np
 
 from rankserve_training.artifact.columns import Columns, read_columns, write_columns
 from rankserve_training.interrupts import InterruptBetweenBatches
+from rankserve_training.memory import give_back
 from rankserve_training.model.backend import keras
 from rankserve_training.towers.errors import CheckpointError
 from rankserve_training.towers.user_batches import UserBatches
@@ -100,12 +101,14 @@ class Stage:
 
     def run(self) -> list[EpochLog]:
         """Trains to the end, or from the last checkpoint to it."""
+        # What the initial weights were drawn in.
+        give_back()
         if self.checkpoints:
             self._build()
             self.logs = self.checkpoints.restore(self.name, self.model)
         started, done_before = time.monotonic(), len(self.logs)
         while len(self.logs) < self.epochs and not self._out_of_patience():
-            self._epoch(len(self.logs))
+            self._epoch(len(self.logs), first=len(self.logs) == done_before)
             if self.checkpoints:
                 self.checkpoints.save(self.name, self.model, self.logs)
             each = (time.monotonic() - started) / (len(self.logs) - done_before)
@@ -115,8 +118,9 @@ class Stage:
                 listener(StageProgress(self.name, measure, self.epochs, self.logs[-1], left))
         return self.logs
 
-    def _epoch(self, epoch: int) -> None:
+    def _epoch(self, epoch: int, first: bool) -> None:
         self.batches.begin_epoch(epoch)
+        callbacks = [_after_compilation()] if first else []
         with InterruptBetweenBatches() as interrupts:
             history = self.model.fit(
                 self.batches,
@@ -124,7 +128,7 @@ class Stage:
                 initial_epoch=epoch,
                 shuffle=False,
                 verbose=0,
-                callbacks=[interrupts],
+                callbacks=[interrupts, *callbacks],
             )
         figure = self.validation.figure() if self.validation else None
         self.logs = [*self.logs, EpochLog(epoch + 1, float(history.history["loss"][-1]), figure)]
@@ -139,6 +143,16 @@ class Stage:
         batch, _, _ = self.batches[0]
         self.model(batch, training=False)
         self.model.optimizer.build(self.model.trainable_variables)
+
+
+def _after_compilation() -> keras.callbacks.Callback:
+    """Gives memory back after the first batch, for which JAX has compiled the model."""
+
+    def at_batch_end(batch: int, **_: object) -> None:
+        if batch == 0:
+            give_back()
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=at_batch_end)
 
 
 class Checkpoints:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.baselines import regularised_biases
+from rankserve_training.baselines import BiasModel
 from rankserve_training.model.backend import keras
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import PairsByUser
 
 ops = keras.ops
 Float32s = npt.NDArray[np.float32]
@@ -39,23 +39,22 @@ class ItemRaters:
     means: Float32s
 
 
-def item_raters_of(train: RatedPairs, user_count: int, item_count: int, shrinkage: float) -> ItemRaters | None:
+def item_raters_of(train: PairsByUser, biases: BiasModel, shrinkage: float) -> ItemRaters | None:
     """Lays the training ratings out; None where there are too many users and items.
 
     Args:
         train: the training ratings.
-        user_count: known users.
-        item_count: known items.
+        biases: of all users and items, learnt from them.
         shrinkage: so many ratings of the mean count with those of an item.
     """
-    shape = (item_count + 1, user_count + 1)
+    shape = (len(biases.item_biases), len(biases.user_biases))
     if shape[0] * shape[1] > _MOST_CELLS:
         return None
     above_users, rated = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    biases = regularised_biases(train, user_count, item_count)
-    above = train.ratings - biases.mean - biases.user_biases[train.users]
-    np.add.at(above_users, (train.items, train.users), above)
-    np.add.at(rated, (train.items, train.users), 1)
+    pairs = train.pairs.take(train.places)
+    above = pairs.ratings - biases.mean - biases.user_biases[pairs.users]
+    np.add.at(above_users, (pairs.items, pairs.users), above)
+    np.add.at(rated, (pairs.items, pairs.users), 1)
     counts = rated.sum(axis=1, keepdims=True)
     means = above_users.sum(axis=1, keepdims=True) / (shrinkage + counts)
     return ItemRaters(above_users, rated, counts, means)

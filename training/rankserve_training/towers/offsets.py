@@ -9,33 +9,49 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.baselines import regularised_biases
-from rankserve_training.rows import RatedPairs
+from rankserve_training.baselines import BiasModel, item_sums_above, regularised_biases
+from rankserve_training.rows import RatedPairs, row_counts
 
 Float32s = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """Means of training ratings.
+    """Means of training ratings. What follows from them for a rating is computed when it is asked for.
 
     Attributes:
-        mean: of all.
-        item_offsets: float32[items + 1], by how much an item is rated above it; 0 for row 0.
+        biases: of users and items.
+        item_offsets: float32[items + 1], by how much an item is rated above the mean; 0 for row 0.
+        item_sums: float64[items + 1], by how much it is rated above the mean and its users' biases, all ratings added.
+        item_counts: int32[items + 1].
+        item_shrinkage: so many ratings of the mean count with those of an item.
         user_means: float32[users + 1], by how much a user rates above the mean and his items' offsets, shrunk.
         user_counts: int32[users + 1].
-        item_counts: int32[items + 1].
-        residuals: float32[n], each rating above the mean and its item's offset.
-        others_offsets: float32[n], the item's offset by all ratings but this one.
     """
 
-    mean: float
+    biases: BiasModel
     item_offsets: Float32s
+    item_sums: npt.NDArray[np.float64]
+    item_counts: npt.NDArray[np.int32]
+    item_shrinkage: float
     user_means: Float32s
     user_counts: npt.NDArray[np.int32]
-    item_counts: npt.NDArray[np.int32]
-    residuals: Float32s
-    others_offsets: Float32s
+
+    @property
+    def mean(self) -> float:
+        """Of all ratings."""
+        return self.biases.mean
+
+    def residuals(self, pairs: RatedPairs) -> Float32s:
+        """Each of n ratings above the mean and its item's offset, float32[n]."""
+        return _residuals(pairs, self.biases)
+
+    def others_offsets(self, pairs: RatedPairs) -> Float32s:
+        """The offset of the item of each of n ratings that were trained on by all ratings but this one, float32[n]."""
+        above_user = pairs.ratings.astype(np.float64) - self.mean - self.biases.user_biases[pairs.users]
+        others = self.item_sums[pairs.items] - above_user
+        found: Float32s = (others / (self.item_shrinkage + self.item_counts[pairs.items] - 1)).astype(np.float32)
+        return found
 
 
 def offsets_of(
@@ -43,20 +59,23 @@ def offsets_of(
 ) -> Offsets:
     """Measures the ratings that are trained on; the shrinkages count as so many ratings of the mean."""
     biases = regularised_biases(train, user_count, item_count)
-    above = train.ratings.astype(np.float64) - biases.mean
-    above_user = above - biases.user_biases[train.users]
-    counts = np.bincount(train.items, minlength=item_count + 1)
-    sums = np.bincount(train.items, above_user, minlength=item_count + 1)
-    others = (sums[train.items] - above_user) / (item_shrinkage + counts[train.items] - 1)
-    residuals = (above - biases.item_biases[train.items]).astype(np.float32)
-    user_counts = np.bincount(train.users, minlength=user_count + 1)
-    user_sums = np.bincount(train.users, residuals, minlength=user_count + 1)
+    user_counts = row_counts(train.users, user_count)
+    user_sums = np.zeros(user_count + 1)
+    for block in train.blocks():
+        np.add.at(user_sums, block.users, _residuals(block, biases).astype(np.float64))
     return Offsets(
-        mean=biases.mean,
+        biases=biases,
         item_offsets=biases.item_biases.astype(np.float32),
+        item_sums=item_sums_above(train, biases.mean, biases.user_biases, item_count),
+        item_counts=row_counts(train.items, item_count).astype(np.int32),
+        item_shrinkage=item_shrinkage,
         user_means=(user_sums / (user_shrinkage + user_counts)).astype(np.float32),
         user_counts=user_counts.astype(np.int32),
-        item_counts=counts.astype(np.int32),
-        residuals=residuals,
-        others_offsets=others.astype(np.float32),
     )
+
+
+def _residuals(pairs: RatedPairs, biases: BiasModel) -> Float32s:
+    residuals: Float32s = (pairs.ratings.astype(np.float64) - biases.mean - biases.item_biases[pairs.items]).astype(
+        np.float32
+    )
+    return residuals

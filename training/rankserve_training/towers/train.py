@@ -1,18 +1,19 @@
 """Training the two towers: how many epochs is chosen on validation rows, then all training rows are used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from rankserve_training.data import Dataset
+from rankserve_training.data import Dataset, Description
+from rankserve_training.memory import free_finished, free_programs
 from rankserve_training.metrics import rmse
 from rankserve_training.model.backend import keras
 from rankserve_training.model.newcomers import Encoding
-from rankserve_training.rows import RatedPairs
+from rankserve_training.model.without_tensorflow import without_tensorflow
+from rankserve_training.rows import Int32s, PairsByUser, RatedPairs, permutation
 from rankserve_training.towers.choice_towers import ChoiceTowers, unlikelihood
-from rankserve_training.towers.export import ChoiceTables, ExportedTowers, export_towers
+from rankserve_training.towers.export import ExportedTowers, export_towers
 from rankserve_training.towers.features import Bags, item_bags, item_features, user_bags, user_features
 from rankserve_training.towers.fitting import (
     Checkpoints,
@@ -27,7 +28,8 @@ from rankserve_training.towers.item_raters import item_raters_of
 from rankserve_training.towers.offsets import Offsets, offsets_of
 from rankserve_training.towers.rating_towers import RatingTowers
 from rankserve_training.towers.recipe import TwoTowerRecipe
-from rankserve_training.towers.user_batches import UserBatches
+from rankserve_training.towers.tables import ChoiceTables, RatingTables
+from rankserve_training.towers.user_batches import Column, UserBatches
 from rankserve_training.towers.validation import choice_ndcg, exported_ratings
 
 _FEWEST_VALIDATION_ROWS = 50
@@ -71,7 +73,7 @@ class TowerTrainer:
         listeners: told of every epoch.
     """
 
-    dataset: Dataset
+    dataset: Dataset | Description
     user_count: int
     item_count: int
     recipe: TwoTowerRecipe
@@ -86,20 +88,17 @@ class TowerTrainer:
             train: the training rows; test rows are never seen here.
             epochs: of the first output, instead of the recipe's choice on validation rows.
         """
-        encoding = self._encoding(train)
-        bags = self._bags(encoding)
         search = self._search(train)
         if epochs is None and search is not None:
             epochs = search.epochs
-        offsets = self._offsets(train)
-        rating = self._rating_towers(train, offsets, bags)
-        self._fit_ratings("ratings", rating, train, offsets, epochs or self.recipe.rating.epochs, None)
-        choice = self._choice_towers(train, bags)
+        free_programs()
+        rows = self._rows(train)
+        rating, _ = self._fit_ratings("ratings", rows, epochs or self.recipe.rating.epochs)
         choice_epochs = search.choice_epochs if search else self.recipe.choice.epochs
-        self._fit_choices("choices", choice, train, choice_epochs, None)
-        exported = self._export(rating, ChoiceTables.of(choice), train, offsets, bags, encoding)
+        choice, _ = self._fit_choices("choices", rows, choice_epochs)
+        free_finished()
         return TrainedTowers(
-            exported,
+            self._export(rating, choice, rows),
             search.rating_logs if search else [],
             search.choice_logs if search else [],
             epochs or self.recipe.rating.epochs,
@@ -113,21 +112,18 @@ class TowerTrainer:
             rows: the training rows, enough to hold some out.
             watch: given what would be exported after each epoch; for searches that measure more than the RMSE.
         """
-        return self._validated_ratings(self._held_out(rows), watch)[1]
+        return self._validated_ratings(self._held_out(rows), watch)
 
     def validate_choices(self, rows: RatedPairs) -> list[EpochLog]:
         """The same for the second output."""
-        parts = self._held_out(rows)
-        offsets = self._offsets(parts.train)
-        return self._validated_choices(parts, self._rating_towers(parts.train, offsets, self._bags(parts.encoding)))
+        return self._validated_choices(self._held_out(rows))
 
     def _search(self, rows: RatedPairs) -> "_Search | None":
         """For how many epochs to train; None where there are too few rows to hold some out."""
         if int(len(rows) * self.recipe.validation_share) < _FEWEST_VALIDATION_ROWS:
             return None
         parts = self._held_out(rows)
-        rating, rating_logs = self._validated_ratings(parts)
-        choice_logs = self._validated_choices(parts, rating)
+        rating_logs, choice_logs = self._validated_ratings(parts), self._validated_choices(parts)
         return _Search(
             rating_logs,
             choice_logs,
@@ -137,125 +133,144 @@ class TowerTrainer:
 
     def _held_out(self, rows: RatedPairs) -> "_Parts":
         count = int(len(rows) * self.recipe.validation_share)
-        order = np.random.default_rng(self.seed).permutation(len(rows))
-        return _Parts(rows.take(np.sort(order[count:])), rows.take(order[:count]), self._encoding(rows))
+        order = permutation(np.random.default_rng(self.seed), len(rows))
+        held_out = rows.take(order[:count])
+        trained = order[count:]
+        trained.sort()
+        return _Parts(self._rows(rows, trained), held_out)
 
-    def _validated_ratings(self, parts: "_Parts", watch: Watch | None = None) -> tuple[RatingTowers, list[EpochLog]]:
-        bags = self._bags(parts.encoding)
-        offsets = self._offsets(parts.train)
-        rating = self._rating_towers(parts.train, offsets, bags)
-        no_choice = ChoiceTables.nothing(self.item_count, *bags)
+    def _validated_ratings(self, parts: "_Parts", watch: Watch | None = None) -> list[EpochLog]:
+        no_choice = ChoiceTables.nothing(self.item_count, *parts.train.bags)
 
-        def rating_rmse() -> float:
-            exported = self._export(rating, no_choice, parts.train, offsets, bags, parts.encoding)
+        def rating_rmse(rating: RatingTables) -> float:
+            exported = self._export(rating, no_choice, parts.train)
             if watch is not None:
                 watch(exported)
             return rmse(exported_ratings(exported, parts.held_out), parts.held_out.ratings)
 
-        validation = Validation("RMSE", rating_rmse, lower_is_better=True, patience=self.recipe.patience)
-        epochs = self.recipe.rating.epochs
-        return rating, self._fit_ratings("ratings validation", rating, parts.train, offsets, epochs, validation)
+        epochs, patience = self.recipe.rating.epochs, self.recipe.patience
+        return self._fit_ratings("ratings validation", parts.train, epochs, rating_rmse, patience)[1]
 
-    def _validated_choices(self, parts: "_Parts", rating: RatingTowers) -> list[EpochLog]:
-        bags = self._bags(parts.encoding)
-        offsets = self._offsets(parts.train)
-        choice = self._choice_towers(parts.train, bags)
+    def _validated_choices(self, parts: "_Parts") -> list[EpochLog]:
+        users, items = parts.train.bags
+        no_rating = RatingTables.nothing(users, self.item_count, items)
+        held_out = PairsByUser.of(parts.held_out, self.user_count)
 
-        def ndcg() -> float:
-            tables = ChoiceTables.of(choice)
-            exported = self._export(rating, tables, parts.train, offsets, bags, parts.encoding)
-            return choice_ndcg(exported, parts.train, parts.held_out)
+        def ndcg(choice: ChoiceTables) -> float:
+            return choice_ndcg(self._export(no_rating, choice, parts.train), parts.train.pairs, held_out)
 
-        validation = Validation("nDCG@10", ndcg, lower_is_better=False, patience=2 * self.recipe.patience)
-        return self._fit_choices("choices validation", choice, parts.train, self.recipe.choice.epochs, validation)
+        epochs, patience = self.recipe.choice.epochs, 2 * self.recipe.patience
+        return self._fit_choices("choices validation", parts.train, epochs, ndcg, patience)[1]
 
-    def _encoding(self, train: RatedPairs) -> Encoding:
-        mean = float(train.ratings.mean(dtype=np.float64))
-        features = user_features(self.dataset.users), item_features(self.dataset.items)
-        return Encoding(mean, self.recipe.rating.shrinkage, *features)
-
-    def _bags(self, encoding: Encoding) -> tuple[Bags, Bags]:
-        return (
-            user_bags(self.dataset.users, encoding.user_features),
-            item_bags(self.dataset, encoding.item_features),
-        )
-
-    def _offsets(self, train: RatedPairs) -> Offsets:
+    def _rows(self, pairs: RatedPairs, some: Int32s | None = None) -> "_Rows":
+        """All of the pairs, or those at `some` ascending places, int32[n]."""
         rating = self.recipe.rating
-        return offsets_of(train, self.user_count, self.item_count, rating.shrinkage, rating.item_shrinkage)
+        train = pairs if some is None else pairs.take(some)
+        by_user = PairsByUser.of(train, self.user_count)
+        if some is not None:
+            # A part is no second copy.
+            by_user = PairsByUser(pairs, by_user.starts, some[by_user.places])
+        offsets = offsets_of(train, self.user_count, self.item_count, rating.shrinkage, rating.item_shrinkage)
+        of_users, of_items = user_features(self.dataset.users), item_features(self.dataset.items)
+        bags = user_bags(self.dataset.users, of_users), item_bags(self.dataset.items, of_items)
+        encoding = Encoding(offsets.mean, rating.shrinkage, of_users, of_items)
+        return _Rows(by_user, offsets, bags, encoding)
 
-    def _rating_towers(self, train: RatedPairs, offsets: Offsets, bags: tuple[Bags, Bags]) -> RatingTowers:
-        keras.utils.set_random_seed(self.seed)
-        _, slots = self._batch_sizes(len(train))
+    def _rating_towers(self, rows: "_Rows") -> RatingTowers:
+        with without_tensorflow():
+            keras.utils.set_random_seed(self.seed)
         rating = self.recipe.rating
+        _, slots = self._batch_sizes(len(rows.pairs))
         raters = None
         if rating.raters:
-            raters = item_raters_of(train, self.user_count, self.item_count, rating.item_shrinkage)
-        return RatingTowers(rating, offsets.mean, slots, self.item_count, *bags, raters, seed=self.seed)
+            raters = item_raters_of(rows.pairs, rows.offsets.biases, rating.item_shrinkage)
+        return RatingTowers(rating, rows.offsets.mean, slots, self.item_count, *rows.bags, raters, seed=self.seed)
 
-    def _choice_towers(self, train: RatedPairs, bags: tuple[Bags, Bags]) -> ChoiceTowers:
-        _, slots = self._batch_sizes(len(train))
-        return ChoiceTowers(self.recipe.choice, train, slots, self.item_count, *bags, seed=self.seed)
+    def _choice_towers(self, rows: "_Rows") -> ChoiceTowers:
+        _, slots = self._batch_sizes(len(rows.pairs))
+        return ChoiceTowers(self.recipe.choice, rows.offsets.item_counts, slots, *rows.bags, seed=self.seed)
 
     def _fit_ratings(
         self,
         name: str,
-        model: RatingTowers,
-        train: RatedPairs,
-        offsets: Offsets,
+        rows: "_Rows",
         epochs: int,
-        validation: Validation | None,
-    ) -> list[EpochLog]:
-        columns = {"residual": offsets.residuals, "others_offset": offsets.others_offsets}
-        batches = self._batches(train, columns)
-        recipe = self.recipe.rating
+        figure: Callable[[RatingTables], float] | None = None,
+        patience: int = 0,
+    ) -> tuple[RatingTables, list[EpochLog]]:
+        """What the towers have learnt of the rows; the towers are let go of."""
+        free_finished()
+        model, recipe = self._rating_towers(rows), self.recipe.rating
+        validation = None
+        if figure is not None:
+            validation = Validation("RMSE", lambda: figure(RatingTables.of(model)), True, patience)
+        columns = {"residual": rows.offsets.residuals, "others_offset": rows.offsets.others_offsets}
+        batches = self._batches(rows, columns)
         undecayed = ("hidden_bias", "mean_scale", "always")
         steps = max(epochs, recipe.epochs) * len(batches)
         optimizer = adam_w(recipe.learning_rate, recipe.weight_decay, steps, undecayed)
         model.compile(optimizer=optimizer, loss=keras.losses.MeanSquaredError())
-        return Stage(name, model, batches, epochs, validation, self.checkpoints, self.listeners).run()
+        logs = Stage(name, model, batches, epochs, validation, self.checkpoints, self.listeners).run()
+        return RatingTables.of(model), logs
 
     def _fit_choices(
-        self, name: str, model: ChoiceTowers, train: RatedPairs, epochs: int, validation: Validation | None
-    ) -> list[EpochLog]:
-        batches = self._batches(train, {})
-        recipe = self.recipe.choice
+        self,
+        name: str,
+        rows: "_Rows",
+        epochs: int,
+        figure: Callable[[ChoiceTables], float] | None = None,
+        patience: int = 0,
+    ) -> tuple[ChoiceTables, list[EpochLog]]:
+        """The same for the second output."""
+        free_finished()
+        model, recipe = self._choice_towers(rows), self.recipe.choice
+        validation = None
+        if figure is not None:
+            validation = Validation("nDCG@10", lambda: figure(ChoiceTables.of(model)), False, patience)
+        batches = self._batches(rows, {})
         steps = recipe.epochs * len(batches)
         optimizer = adam_w(recipe.learning_rate, recipe.weight_decay, steps, ("popularity", "always"))
         model.compile(optimizer=optimizer, loss=unlikelihood)
-        return Stage(name, model, batches, epochs, validation, self.checkpoints, self.listeners).run()
+        logs = Stage(name, model, batches, epochs, validation, self.checkpoints, self.listeners).run()
+        return ChoiceTables.of(model), logs
 
-    def _batches(self, train: RatedPairs, columns: dict[str, npt.NDArray[np.float32]]) -> UserBatches:
-        ratings, users = self._batch_sizes(len(train))
-        return UserBatches(train, columns, ratings, users, self.seed)
+    def _batches(self, rows: "_Rows", columns: Mapping[str, Column]) -> UserBatches:
+        ratings, users = self._batch_sizes(len(rows.pairs))
+        return UserBatches(rows.pairs, columns, ratings, users, self.seed)
 
     def _batch_sizes(self, rows: int) -> tuple[int, int]:
         """How many ratings, and how many users at most, are in a batch where there are so many rows to train on."""
         times = -(-rows // (_MOST_STEPS * self.recipe.batch_ratings))
         return times * self.recipe.batch_ratings, times * self.recipe.batch_users
 
-    def _export(
-        self,
-        rating: RatingTowers,
-        choice: ChoiceTables,
-        train: RatedPairs,
-        offsets: Offsets,
-        bags: tuple[Bags, Bags],
-        encoding: Encoding,
-    ) -> ExportedTowers:
-        scale = self.dataset.scale
-        # The mean that strangers' ratings are compared with is that of the rows that were trained on.
-        encoding = Encoding(offsets.mean, encoding.shrinkage, encoding.user_features, encoding.item_features)
-        return export_towers(rating, choice, train, offsets, *bags, encoding, (scale.minimum, scale.maximum))
+    def _export(self, rating: RatingTables, choice: ChoiceTables, rows: "_Rows") -> ExportedTowers:
+        limits = self.dataset.scale.minimum, self.dataset.scale.maximum
+        return export_towers(rating, choice, rows.pairs, rows.offsets, *rows.bags, rows.encoding, limits)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What is trained on.
+
+    Attributes:
+        pairs: the ratings.
+        offsets: of them.
+        bags: features of users and of items.
+        encoding: how strangers are described, with the mean of these ratings.
+    """
+
+    pairs: PairsByUser
+    offsets: Offsets
+    bags: tuple[Bags, Bags]
+    encoding: Encoding
 
 
 @dataclass(frozen=True)
 class _Parts:
     """The training rows, a part of which is held out."""
 
-    train: RatedPairs
+    train: _Rows
     held_out: RatedPairs
-    encoding: Encoding
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """Batches of whole users: all that a batch knows of a user is in it, so that his set of ratings is summed but once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rankserve_training.model.backend import keras
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import PairsByUser, RatedPairs
 
 Int64s = npt.NDArray[np.int64]
 Float32s = npt.NDArray[np.float32]
+# A column of a batch, made of its pairs.
+Column = Callable[[RatedPairs], Float32s]
 
 
 class UserBatches(keras.utils.PyDataset):
@@ -27,8 +29,8 @@ class UserBatches(keras.utils.PyDataset):
     then `present` again, as their weights.
     """
 
-    def __init__(self, train: RatedPairs, columns: Mapping[str, Float32s], ratings: int, users: int, seed: int) -> None:
-        """Groups the ratings by user.
+    def __init__(self, train: PairsByUser, columns: Mapping[str, Column], ratings: int, users: int, seed: int) -> None:
+        """Takes the ratings where they are: a batch is gathered when it is asked for.
 
         Args:
             train: what is trained on.
@@ -39,46 +41,50 @@ class UserBatches(keras.utils.PyDataset):
         """
         super().__init__()
         self._ratings, self._slots, self._seed = min(ratings, _padded(len(train))), users, seed
-        order = np.argsort(train.users, kind="stable")
-        self._train = train.take(order)
-        self._columns = {name: column[order] for name, column in columns.items()}
-        self._users, self._starts = np.unique(self._train.users, return_index=True)
-        self._stops = np.append(self._starts[1:], len(order))
+        self._train, self._columns = train, columns
+        self._users = np.flatnonzero(np.diff(train.starts))
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
         """Makes the batches of an epoch; the same for the same seed and epoch."""
         random = np.random.default_rng((self._seed, epoch))
-        batches: list[list[Int64s]] = [[]]
+        users = self._users[random.permutation(len(self._users))]
+        starts, stops = self._train.starts[users], self._train.starts[users + 1]
+        batches: list[list[int]] = [[]]
+        parts: dict[int, Int64s] = {}
         room = self._ratings
-        for place in random.permutation(len(self._users)):
-            rows = np.arange(self._starts[place], self._stops[place])
-            if len(rows) > self._ratings:
-                rows = np.sort(random.choice(rows, self._ratings, replace=False))
-            if batches[-1] and (len(rows) > room or len(batches[-1]) == self._slots):
+        for user, start, stop in zip(users.tolist(), starts.tolist(), stops.tolist(), strict=True):
+            count = min(stop - start, self._ratings)
+            if stop - start > count:
+                parts[user] = np.sort(random.choice(np.arange(start, stop), count, replace=False))
+            if batches[-1] and (count > room or len(batches[-1]) == self._slots):
                 batches.append([])
                 room = self._ratings
-            batches[-1].append(rows)
-            room -= len(rows)
-        self._batches = batches
+            batches[-1].append(user)
+            room -= count
+        self._batches, self._parts = batches, parts
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Float32s, Float32s]:
-        users = self._batches[index]
-        rows = np.concatenate(users)
-        slots = np.repeat(np.arange(len(users)), [len(user) for user in users])
-        columns = {
-            "user": self._train.users[rows],
-            "item": self._train.items[rows],
-            "slot": slots.astype(np.int32),
-        } | {name: column[rows] for name, column in self._columns.items()}
+        places = [self._places(user) for user in self._batches[index]]
+        slots = np.repeat(np.arange(len(places), dtype=np.int32), [len(each) for each in places])
+        pairs = self._train.pairs.take(np.concatenate(places))
+        columns = {"user": pairs.users, "item": pairs.items, "slot": slots} | {
+            name: column(pairs) for name, column in self._columns.items()
+        }
         padded = {name: self._pad(column) for name, column in columns.items()}
         # Ascending to the end: the sums by slot may rely on it.
-        padded["slot"][len(rows) :] = self._slots - 1
-        padded["present"] = self._pad(np.ones(len(rows), np.float32))
-        return padded, self._pad(self._train.ratings[rows])[:, np.newaxis], padded["present"]
+        padded["slot"][len(pairs) :] = self._slots - 1
+        padded["present"] = self._pad(np.ones(len(pairs), np.float32))
+        return padded, self._pad(pairs.ratings)[:, np.newaxis], padded["present"]
+
+    def _places(self, user: int) -> npt.NDArray[np.int32]:
+        """Where the ratings of a user are, as far as they are in this epoch."""
+        if user in self._parts:
+            return self._train.places[self._parts[user]]
+        return self._train.places[self._train.starts[user] : self._train.starts[user + 1]]
 
     def _pad(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.pad(column, (0, self._ratings - len(column)))

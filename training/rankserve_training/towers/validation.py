@@ -4,12 +4,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rankserve_training.model.two_tower import TowerRows
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import PairsByUser, RatedPairs
 from rankserve_training.towers.export import ExportedTowers
 
 Float32s = npt.NDArray[np.float32]
 _BLOCK_PAIRS = 65_536
 _MOST_USERS = 2_000
+# Bounds the memory: preferences of users by items at once.
+_CELLS = 1 << 22
 _TOP = 10
 
 
@@ -33,19 +35,27 @@ def pair_ratings(
     return ratings
 
 
-def choice_ndcg(exported: ExportedTowers, train: RatedPairs, held_out: RatedPairs) -> float:
+def choice_ndcg(exported: ExportedTowers, train: PairsByUser, held_out: PairsByUser) -> float:
     """nDCG@10 of the whole catalogue without what was trained on, over (at most 2,000) users with rows held out."""
-    users = np.unique(held_out.users)[:_MOST_USERS]
+    users = np.flatnonzero(np.diff(held_out.starts))[:_MOST_USERS]
+    size = max(1, _CELLS // len(exported.items.choice))
+    shares = [
+        _choice_ndcgs(exported, users[start : start + size], train, held_out) for start in range(0, len(users), size)
+    ]
+    return float(np.mean(np.concatenate(shares)))
+
+
+def _choice_ndcgs(
+    exported: ExportedTowers, users: npt.NDArray[np.int64], train: PairsByUser, held_out: PairsByUser
+) -> npt.NDArray[np.float64]:
+    """The measure for each of some users."""
     scores = exported.users.choice[users] @ exported.items.choice[1:].T
-    place = np.full(len(exported.users.choice), -1)
-    place[users] = np.arange(len(users))
-    seen = place[train.users] >= 0
-    scores[place[train.users[seen]], train.items[seen] - 1] = -np.inf
     relevant = np.zeros(scores.shape, bool)
-    wanted = place[held_out.users] >= 0
-    relevant[place[held_out.users[wanted]], held_out.items[wanted] - 1] = True
+    for place, user in enumerate(users.tolist()):
+        scores[place, train.items_of(user) - 1] = -np.inf
+        relevant[place, held_out.items_of(user) - 1] = True
     top = np.argsort(-scores, axis=1, kind="stable")[:, :_TOP]
     weights = 1 / np.log2(np.arange(2, _TOP + 2))
-    gains = np.take_along_axis(relevant, top, axis=1) @ weights
-    ideal = np.cumsum(weights)[np.minimum(relevant.sum(axis=1), _TOP) - 1]
-    return float(np.mean(gains / ideal))
+    gains: npt.NDArray[np.float64] = np.take_along_axis(relevant, top, axis=1) @ weights
+    ideal: npt.NDArray[np.float64] = np.cumsum(weights)[np.minimum(relevant.sum(axis=1), _TOP) - 1]
+    return gains / ideal
