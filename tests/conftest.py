@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pytest
+from filelock import FileLock
 
 # JAX reads its flags once in a process: those of the server, before a test starts it without them.
 import rankserve_server.engine.jax_setup  # noqa: F401, for its effect
@@ -29,12 +30,42 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the session; where pytest-xdist runs it, all its workers have the same."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled(session_dir: Path) -> None:
+    """What one process under test has compiled, later ones of the session take from here: most have the same shapes.
+
+    JAX has been imported before, so that the process of the tests itself always compiles anew. See `compiles_anew`.
+    """
+    os.environ |= {
+        "JAX_COMPILATION_CACHE_DIR": str(session_dir / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.03",  # less takes longer to keep
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        # Never reached. With a limit JAX locks the directory, so that nobody reads what is half written.
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**32),
+    }
+
+
+@pytest.fixture
+def compiles_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes under test compile everything themselves."""
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")
+
+
+@pytest.fixture(scope="session")
+def models_dir(session_dir: Path) -> Path:
     """MODELS_DIR with `movielens/1`: the tutorial's model after one epoch on the real ratings."""
-    directory = tmp_path_factory.mktemp("models")
+    directory = session_dir / "shared-models"
     command = [RANKSERVE, "train", "--preset", "tutorial", "--epochs", "1", "--models-dir", str(directory)]
-    training = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert training.returncode == 0, training.stderr
+    with FileLock(session_dir / "shared-models.lock"):  # the first worker trains, the others wait
+        if not (directory / "movielens" / "1").exists():
+            training = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert training.returncode == 0, training.stderr
     return directory
 
 

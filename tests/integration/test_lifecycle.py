@@ -148,6 +148,7 @@ def test_health_says_when_it_is_ready(start_server: StartServer) -> None:
     assert server.wait_until_ready().address == f"127.0.0.1:{port}"
 
 
+@pytest.mark.usefixtures("compiles_anew")
 @pytest.mark.parametrize("number", STOPS)
 def test_a_signal_ends_a_server_that_loads(
     start_server: StartServer, many_models: Path, number: signal.Signals

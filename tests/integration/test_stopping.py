@@ -66,6 +66,7 @@ def test_a_second_signal_ends_the_wait(start_server: StartServer, flags: tuple[s
     assert ended.code == 0
 
 
+@pytest.mark.usefixtures("compiles_anew")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_signal_at_any_moment_of_its_start(models_dir: Path, number: signal.Signals, workers: str) -> None:
