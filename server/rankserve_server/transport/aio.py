@@ -25,6 +25,7 @@ from rankserve_server.transport.services import (
     HEALTH_SERVICE,
     LAST_BYTES_SECONDS,
     RANKING_SERVICE,
+    UNSEEN_CALLS_OF_AIO,
     add_port,
     channel_options,
     enable_reflection,
@@ -54,7 +55,7 @@ class AioTransport:
         self._server = grpc.aio.server(
             migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS),
             interceptors=[AsyncGateInterceptor(access.gate)] if access.gate else [],
-            options=channel_options(config),
+            options=channel_options(config, UNSEEN_CALLS_OF_AIO),
         )
         ranking = AsyncRankingService(planner, self._waiter, self._calls, config.limits.max_stream_requests)
         # Registered, not generic: the core then knows the method, which saves some 5% of a request.

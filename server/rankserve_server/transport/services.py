@@ -24,20 +24,22 @@ HEALTH_NAMES = ("", RANKING_SERVICE)
 # What is left after the drain are answers on their way, and calls without an end.
 LAST_BYTES_SECONDS = 1.0
 # Calls of a method that have arrived and that nobody has looked at yet. The core cancels what is over it: without a
-# word of why, but far cheaper than we refuse a call with a reason. So many may come at once; we take or refuse them
-# within a tenth of a second or two, and none waits unseen for longer.
-_UNSEEN_CALLS = 2_048
+# word of why, but far cheaper than we refuse a call with a reason. So many may come at once; they are taken or refused
+# within some tenths of a second, and none waits unseen for longer. grpc.aio takes a quarter as many in a second: with
+# more of them each would wait for its deadline unseen, and hardly any would be answered in time.
+UNSEEN_CALLS = 2_048
+UNSEEN_CALLS_OF_AIO = 512
 _FORGIVEN_PINGS = 2
 
 
-def channel_options(config: ServerConfig) -> list[tuple[str, int]]:
-    """The settings of the C core."""
+def channel_options(config: ServerConfig, unseen_calls: int = UNSEEN_CALLS) -> list[tuple[str, int]]:
+    """The settings of the C core; `unseen_calls` of a method may wait until somebody looks at them."""
     return [
         # Only for workers: otherwise a second server would share the port, and the clients of both would get either.
         ("grpc.so_reuseport", int(config.reuse_port)),
         ("grpc.max_receive_message_length", config.limits.max_message_bytes),
-        ("grpc.server.max_pending_requests", _UNSEEN_CALLS),
-        ("grpc.server.max_pending_requests_hard_limit", _UNSEEN_CALLS),
+        ("grpc.server.max_pending_requests", unseen_calls),
+        ("grpc.server.max_pending_requests_hard_limit", unseen_calls),
         *_connection_options(config.connections),
     ]
 
