@@ -5,6 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from rankserve_training.artifact import read_artifact
 from training.rankserve_command import RANKSERVE, rankserve
 from training.towers.small_world import small_dataset
@@ -17,6 +19,7 @@ def write_small_csv(path: Path) -> None:
     path.write_text("userId,movieId,rating\n" + "".join(f"{user},{item},{value:g}\n" for user, item, value in rows))
 
 
+@pytest.mark.usefixtures("compiles_anew")
 def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     """The version that is published in the end is that of a training that nobody has killed."""
     write_small_csv(tmp_path / "ratings.csv")
