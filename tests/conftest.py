@@ -23,12 +23,6 @@ Scores: TypeAlias = npt.NDArray[np.float32]
 StartServer: TypeAlias = Callable[..., ServerProcess]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What the servers under test keep for the next one is of the session."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.fixture(scope="session")
 def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the session; where pytest-xdist runs it, all its workers have the same."""
@@ -40,9 +34,11 @@ def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _compiled(session_dir: Path) -> None:
     """What one process under test has compiled, later ones of the session take from here: most have the same shapes.
 
-    JAX has been imported before, so that the process of the tests itself always compiles anew. See `compiles_anew`.
+    Servers keep it in the user's cache, trainings where JAX is told to. JAX has been imported before, so that the process
+    of the tests itself always compiles anew. See `compiles_anew`.
     """
     os.environ |= {
+        "XDG_CACHE_HOME": str(session_dir / "cache"),
         "JAX_COMPILATION_CACHE_DIR": str(session_dir / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.03",  # less takes longer to keep
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -52,8 +48,9 @@ def _compiled(session_dir: Path) -> None:
 
 
 @pytest.fixture
-def compiles_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def compiles_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The processes under test compile everything themselves."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty-cache"))
     monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")
 
 
