@@ -34,8 +34,8 @@ def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _compiled(session_dir: Path) -> None:
     """What one process under test has compiled, later ones of the session take from here: most have the same shapes.
 
-    Servers keep it in the user's cache, trainings where JAX is told to. JAX has been imported before, so that the process
-    of the tests itself always compiles anew. See `compiles_anew`.
+    Servers keep it in the user's cache, trainings where JAX is told to. JAX has been imported before, so that the
+    process of the tests itself always compiles anew. See `compiles_anew`.
     """
     os.environ |= {
         "XDG_CACHE_HOME": str(session_dir / "cache"),
