@@ -105,9 +105,9 @@ def test_an_unknown_format(tmp_path: Path, version: int) -> None:
     [
         (("version",), 0),
         (("version",), 2**63),
-        (("dataset", "rating_count"), 0),
+        (("dataset", "rating_count"), -1),
         (("split", "test_count"), -1),
-        (("training", "epochs"), 0),
+        (("training", "epochs"), -1),
         (("users", "minimum"), -1),
         (("items", "maximum"), 2**63),
         (("files", "model.keras", "size"), -1),

@@ -90,11 +90,13 @@ def publish(
     with one_line_failures():
         check_place(models_dir, name)
         key = None if sign_key is None else read_signing_key(sign_key)
+        from rankserve_training.data.tfds_quiet import import_tensorflow_quietly
         from rankserve_training.model.own_model import read_own_model
         from rankserve_training.own_catalog import RowNumbering, read_own_catalog
         from rankserve_training.own_packaging import prepare_own_model, publish_own_model
 
         catalog = read_own_catalog(items, users, ratings, RowNumbering(ids, int(first_row), unknown))
+        import_tensorflow_quietly()
         own = read_own_model(model_file)
         model = prepare_own_model(own, catalog)
         published = publish_own_model(

@@ -33,6 +33,14 @@ def quiet_tfds() -> Iterator[Any]:
             ) from error
 
 
+def import_tensorflow_quietly() -> None:
+    """Imports TensorFlow, if it is installed, before Keras does so to save a model; it would write to the terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" not in sys.modules:
+        with contextlib.suppress(ModuleNotFoundError), _closed_stderr():
+            import tensorflow  # noqa: F401, for its effect
+
+
 def no_prints() -> contextlib.redirect_stdout[io.StringIO]:
     """A block in which nothing is printed: TFDS prints what it prepares, and there is no option against it."""
     return contextlib.redirect_stdout(io.StringIO())
