@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -18,6 +19,9 @@ from integration.server_process import RANKSERVE, ServerProcess
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and whatever that starts inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Its deadline is 200 ms of the clock for an example, which passes where a test has to wait for a processor.
+hypothesis.settings.register_profile("without-deadline", deadline=None)
+hypothesis.settings.load_profile("without-deadline")
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 StartServer: TypeAlias = Callable[..., ServerProcess]
