@@ -45,6 +45,16 @@ class AnyClient:
             return await asyncio.to_thread(self.client.model, *arguments, **options)
         return await self.client.model(*arguments, **options)
 
+    async def reload(self, *arguments: Any, **options: Any) -> list[ModelInfo]:
+        if isinstance(self.client, RankingClient):
+            return await asyncio.to_thread(self.client.reload, *arguments, **options)
+        return await self.client.reload(*arguments, **options)
+
+    async def change_serving(self, *arguments: Any, **options: Any) -> list[ModelInfo]:
+        if isinstance(self.client, RankingClient):
+            return await asyncio.to_thread(self.client.change_serving, *arguments, **options)
+        return await self.client.change_serving(*arguments, **options)
+
     async def close(self) -> None:
         if isinstance(self.client, RankingClient):
             self.client.close()

@@ -18,14 +18,25 @@ def test_lists_models(server: ScriptedServer) -> None:
     process = run("models", "--server", server.target)
     assert (process.returncode, process.stderr) == (0, "")
     head, first, second, *notes = process.stdout.splitlines()
-    columns = "name version state default users items metrics abilities trained dataset"
+    columns = "name version state role users items metrics abilities trained dataset"
     assert head.split() == columns.split()
-    assert "movielens, @stable" in first
-    for text in ("3", "ready", "yes", "943", "1,682", "test_rmse 0.9375", "2026-01-02 03:04 UTC", "movielens/100k"):
+    assert "default (pinned), canary 12.5 %, shadow 50 %, @stable" in first
+    for text in (
+        "movielens",
+        "3",
+        "ready",
+        "943",
+        "1,682",
+        "test_rmse 0.9375",
+        "2026-01-02 03:04 UTC",
+        "movielens/100k",
+    ):
         assert text in first
     assert "history, features (age, gender), new items, choice" in first
     assert "failed" in second
     assert notes == [
+        "movielens version 3 in the shadow of 1,000 requests: overlap@10 0.750, Kendall's tau 0.500, scores -0.250 "
+        "(absolute 0.375); 20 left out, 3 failed",
         "movielens version 3 is ready: fine",
         "movielens version 2 is failed: model.keras is truncated",
     ]
@@ -52,6 +63,19 @@ def test_lists_models_as_json(server: ScriptedServer) -> None:
         "metrics": {"test_rmse": 0.9375, "train_rmse": 0.875},
         "library_versions": {"keras": "3.15.1"},
         "abilities": {"history": True, "user_features": ["age", "gender"], "new_items": True, "choice": True},
+        "is_current": True,
+        "is_pinned": True,
+        "canary_percent": 12.5,
+        "shadow_percent": 50.0,
+        "shadow_report": {
+            "compared": 1_000,
+            "left_out": 20,
+            "failed": 3,
+            "overlap_at_10": 0.75,
+            "kendall_tau": 0.5,
+            "score_difference": -0.25,
+            "absolute_score_difference": 0.375,
+        },
     }
     assert second.keys() == first.keys()
     assert (second["created"], second["dataset"]) == (None, None)

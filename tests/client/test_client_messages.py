@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rankserve.v1 import models_pb2, ranking_pb2
-from rankserve_client import Abilities, DatasetInfo, NewItem, Ranking, RankQuery
+from rankserve_client import Abilities, DatasetInfo, NewItem, Ranking, RankQuery, ShadowReport
 from rankserve_client.messages import to_model_info, to_ranking, to_request, to_selector
 from rankserve_client.ranking import UserBasis
 
@@ -208,6 +208,19 @@ def full_model() -> models_pb2.Model:
         rating_max=5.0,
         library_versions={"keras": "3.15.1"},
         abilities=models_pb2.Abilities(history=True, user_features=["age", "gender"], new_items=True, choice=True),
+        is_current=True,
+        is_pinned=True,
+        canary_percent=12.5,
+        shadow_percent=50.0,
+        shadow_report=models_pb2.ShadowReport(
+            compared=1_000,
+            left_out=20,
+            failed=3,
+            overlap_at_10=0.75,
+            kendall_tau=0.5,
+            score_difference=-0.25,
+            absolute_score_difference=0.375,
+        ),
     )
     model.create_time.FromDatetime(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     return model
@@ -224,6 +237,8 @@ def test_every_field_of_a_model_comes_in() -> None:
     assert info.metrics == {"test_rmse": 0.9375, "train_rmse": 0.875}
     assert info.library_versions == {"keras": "3.15.1"}
     assert info.abilities == Abilities(history=True, user_features=("age", "gender"), new_items=True, choice=True)
+    assert (info.is_current, info.is_pinned, info.canary_percent, info.shadow_percent) == (True, True, 12.5, 50)
+    assert info.shadow_report == ShadowReport(1_000, 20, 3, 0.75, 0.5, -0.25, 0.375)
     set_fields = {descriptor.name for descriptor, _ in model.ListFields()}
     assert set_fields == {field.name for field in models_pb2.Model.DESCRIPTOR.fields}, "a field is not tested"
 

@@ -111,7 +111,7 @@ def test_pickles_are_refused_and_not_run(tmp_path: Path) -> None:
 
     path = tmp_path / "users.npz"
     np.savez(path, ids=np.array([Trap()], object))
-    with pytest.raises(ArtifactError, match="Object arrays cannot be loaded"):
+    with pytest.raises(ArtifactError, match=r"ids\.npy holds pickled objects, which could run code"):
         read_columns(path, ["ids"])
     assert not (tmp_path / "sprung").exists()
 

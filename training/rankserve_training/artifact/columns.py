@@ -104,6 +104,8 @@ def _read_column(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArr
         raise ValueError(f"{member.filename} is of another version of the format")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     held = len(content) - file.tell()
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize != held:
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds pickled objects, which could run code")
+    if math.prod(shape) * dtype.itemsize != held:
         raise ValueError(f"{member.filename} says that it is {dtype}{list(shape)}, but has {held} bytes")
     return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape)
