@@ -98,7 +98,7 @@ async def test_a_token_file_is_read_again(connect: Connect, server: ScriptedServ
         {"insecure_token": True},
         {"credentials": grpc.ssl_channel_credentials()},
     ],
-    ids=str,
+    ids=["tls", "insecure_token", "credentials"],
 )
 def test_a_token_goes_elsewhere_only_where_it_is_safe(kind: Kind, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="for everybody on the way to read") as caught:

@@ -107,10 +107,11 @@ def test_bad_versions_are_quarantined_and_the_old_one_goes_on(
         for version, (_, reason) in BAD.items():
             assert reason in found[version].state_message
         assert client.rank(3, ITEMS) == before
-        assert health(server) == {
+        said = {
             **dict.fromkeys(("", "rankserve.v1.RankingService", "towers", "towers/1"), SERVING),
             **{f"towers/{version}": NOT_SERVING for version in BAD},
         }
+        wait_for(lambda: health(server) == said)  # once it has looked at all of them
         time.sleep(1.0)  # some more looks
     log = server.stop().errors
     assert [log.count(f"towers/{version} cannot be served") for version in BAD] == [1, 1, 1]
