@@ -10,6 +10,7 @@ from rich.console import Console
 from rankserve_training.artifact import IdIndex
 from rankserve_training.baselines import global_mean, regularised_biases
 from rankserve_training.data import DataError, Dataset, Description
+from rankserve_training.memory import free_programs
 from rankserve_training.metrics import mae, rmse
 from rankserve_training.model import embedding_mlp, two_tower
 from rankserve_training.model.backend import keras
@@ -125,7 +126,10 @@ def train_prepared(
     recipe = preset_named(settings.preset)
     if isinstance(recipe, TutorialRecipe):
         return _train_tutorial(dataset, data, recipe, settings, console)
-    return _train_two_tower(dataset, data, recipe, settings, console)
+    trained = _train_two_tower(dataset, data, recipe, settings, console)
+    # The evaluation needs columns of its own for the test rows.
+    free_programs()
+    return trained
 
 
 def _train_tutorial(

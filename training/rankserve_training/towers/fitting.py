@@ -13,7 +13,7 @@ import numpy as np
 
 from rankserve_training.artifact.columns import Columns, read_columns, write_columns
 from rankserve_training.interrupts import InterruptBetweenBatches
-from rankserve_training.memory import give_back
+from rankserve_training.memory import give_back, giving_back_after_compilation
 from rankserve_training.model.backend import keras
 from rankserve_training.towers.errors import CheckpointError
 from rankserve_training.towers.user_batches import UserBatches
@@ -108,7 +108,7 @@ class Stage:
             self.logs = self.checkpoints.restore(self.name, self.model)
         started, done_before = time.monotonic(), len(self.logs)
         while len(self.logs) < self.epochs and not self._out_of_patience():
-            self._epoch(len(self.logs), first=len(self.logs) == done_before)
+            self._epoch(len(self.logs))
             if self.checkpoints:
                 self.checkpoints.save(self.name, self.model, self.logs)
             each = (time.monotonic() - started) / (len(self.logs) - done_before)
@@ -118,17 +118,16 @@ class Stage:
                 listener(StageProgress(self.name, measure, self.epochs, self.logs[-1], left))
         return self.logs
 
-    def _epoch(self, epoch: int, first: bool) -> None:
+    def _epoch(self, epoch: int) -> None:
         self.batches.begin_epoch(epoch)
-        callbacks = [_after_compilation()] if first else []
-        with InterruptBetweenBatches() as interrupts:
+        with InterruptBetweenBatches() as interrupts, giving_back_after_compilation():
             history = self.model.fit(
                 self.batches,
                 epochs=epoch + 1,
                 initial_epoch=epoch,
                 shuffle=False,
                 verbose=0,
-                callbacks=[interrupts, *callbacks],
+                callbacks=[interrupts],
             )
         figure = self.validation.figure() if self.validation else None
         self.logs = [*self.logs, EpochLog(epoch + 1, float(history.history["loss"][-1]), figure)]
@@ -143,16 +142,6 @@ class Stage:
         batch, _, _ = self.batches[0]
         self.model(batch, training=False)
         self.model.optimizer.build(self.model.trainable_variables)
-
-
-def _after_compilation() -> keras.callbacks.Callback:
-    """Gives memory back after the first batch, for which JAX has compiled the model."""
-
-    def at_batch_end(batch: int, **_: object) -> None:
-        if batch == 0:
-            give_back()
-
-    return keras.callbacks.LambdaCallback(on_train_batch_end=at_batch_end)
 
 
 class Checkpoints:
