@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from checks.documentation import Command, commands, inline_code, links
@@ -77,6 +78,9 @@ def test_finds_links() -> None:
         (Command("rankserve", ("ready", "on")), []),
         (Command("rankserve", ("rank", "--user", "42", "--help")), []),
         (Command("rankserve", ("rank", "--usr=42")), ["rankserve rank --usr"]),
+        (Command("rankserve", ("models", "canary", "7", "--percent", "5")), []),
+        (Command("rankserve", ("models", "canary", "7", "--percents", "5")), ["rankserve models canary --percents"]),
+        (Command("rankserve", ("models", "guess")), ["rankserve models guess"]),
     ],
 )
 def test_finds_faults(command: Command, faults: list[str]) -> None:
@@ -98,12 +102,17 @@ def _faults(command: Command) -> list[str]:
         return []
     if word not in COMMANDS:
         return [f"rankserve {word}"]
-    return [f"rankserve {word} {option}" for option in sorted(command.options - _options(word))]
+    found: click.Command = importlib.metadata.entry_points(group="rankserve.commands")[word].load()
+    if isinstance(found, click.Group) and command.words[1:]:
+        inner = command.words[1]
+        inside = found.get_command(click.Context(found), inner)
+        if inside is None:
+            return [f"rankserve {word} {inner}"]
+        word, found = f"{word} {inner}", inside
+    return [f"rankserve {word} {option}" for option in sorted(command.options - _options(found))]
 
 
-def _options(name: str) -> set[str]:
-    (entry,) = importlib.metadata.entry_points(group="rankserve.commands", name=name)
-    command = entry.load()
+def _options(command: click.Command) -> set[str]:
     return {"--help"}.union(*(({*parameter.opts, *parameter.secondary_opts}) for parameter in command.params))
 
 
