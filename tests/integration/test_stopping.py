@@ -87,13 +87,15 @@ def test_a_signal_at_any_moment_of_its_start(models_dir: Path, number: signal.Si
 
 
 def wait_until_handled(pid: int, number: signal.Signals) -> None:
-    """Until a process has a handler of its own for a signal, by what the kernel says."""
+    """Until a process has a handler of its own for a signal, by what the kernel says; before its long imports."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
+        imported = "jaxlib" in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
         if int(caught, 16) >> (number - 1) & 1:
             return
+        assert not imported, f"{number.name} has no handler while it imports"
         time.sleep(0.002)
     raise AssertionError(f"{number.name} has no handler")
 

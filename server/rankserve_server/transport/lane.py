@@ -48,8 +48,10 @@ _CALL_TYPES: dict[str, tuple[type[LaneCall], int]] = {
 }
 # Events taken before the next batch is computed, where they keep coming.
 _EVENTS_PER_ROUND = 512
-# The same where the next batch is full already: to refuse what has come too much must not keep the engine waiting.
-_EVENTS_WHEN_FULL = 128
+# The same where the next batch is full already: to refuse what has come too much must not keep the engine waiting. A
+# refusal costs as much as two hundred candidates. Whom this leaves no time for, the core turns away. At three times the
+# load, in requests of 1,000 candidates, 0.83 of what can be answered is answered; with 128 it is 0.44.
+_EVENTS_WHEN_FULL = 16
 # How soon an idle lane notices that the server drains.
 _IDLE_SECONDS = 0.1
 
