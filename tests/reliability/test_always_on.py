@@ -138,11 +138,9 @@ def test_every_open_watch_is_told_and_then_ended(start_trained: StartServer, tra
     assert "Traceback" not in ended.errors
 
 
-def test_list_names_every_service(server: ServerProcess) -> None:
+def test_list_names_every_service_model_and_version(server: ServerProcess) -> None:
     with grpc.insecure_channel(server.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
         listed = health.List(_LIST_REQUEST, timeout=10)
-    assert {name: status.status for name, status in listed.statuses.items()} == {
-        "": Status.SERVING,
-        "rankserve.v1.RankingService": Status.SERVING,
-    }
+    names = ("", "rankserve.v1.RankingService", "towers", "towers/1")
+    assert {name: status.status for name, status in listed.statuses.items()} == dict.fromkeys(names, Status.SERVING)
