@@ -24,7 +24,7 @@ from server.two_towers import STRANGER, Published, Towers, publish_towers, rando
 
 RELOADS = int(os.environ.get("RELOADS", "15"))
 SHORT_RELOADS = 2
-SHARE_OF_CAPACITY = 0.7
+SHARE_OF_CAPACITY = float(os.environ.get("RELOADS_SHARE", "0.7"))
 # So little that it is answered whatever else the machine has to do.
 SMALL_SHARE = 0.1
 CAPACITY_SECONDS, STEADY_SECONDS = 4.0, 15.0
