@@ -142,5 +142,5 @@ def test_list_names_every_service_model_and_version(server: ServerProcess) -> No
     with grpc.insecure_channel(server.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
         listed = health.List(_LIST_REQUEST, timeout=10)
-    names = ("", "rankserve.v1.RankingService", "towers", "towers/1")
+    names = ("", "rankserve.v1.RankingService", "movielens", "movielens/1")
     assert {name: status.status for name, status in listed.statuses.items()} == dict.fromkeys(names, Status.SERVING)
