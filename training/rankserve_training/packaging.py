@@ -23,6 +23,7 @@ from rankserve_training.artifact.manifest import (
     read_manifest,
 )
 from rankserve_training.golden import golden_newcomers, golden_requests
+from rankserve_training.memory import free_finished
 from rankserve_training.model.without_tensorflow import without_tensorflow
 from rankserve_training.train import TrainedModel
 
@@ -49,6 +50,8 @@ def publish_model(trained: TrainedModel, models_dir: Path, name: str) -> Publish
         ArtifactError: where the name is not usable.
         OSError: where the disk does not take it.
     """
+    # What was measured with.
+    free_finished()
     dataset, data = trained.dataset, trained.data
     catalog = Catalog(dataset.items.ids, dataset.items.titles, dataset.items.genres)
     users = UserTable.from_ratings(dataset.users.ids, *data.seen())
