@@ -50,9 +50,9 @@ def publish_model(trained: TrainedModel, models_dir: Path, name: str) -> Publish
         ArtifactError: where the name is not usable.
         OSError: where the disk does not take it.
     """
-    # What was measured with.
-    free_finished()
     dataset, data = trained.dataset, trained.data
+    # What was measured with.
+    free_finished(len(data.train))
     catalog = Catalog(dataset.items.ids, dataset.items.titles, dataset.items.genres)
     users = UserTable.from_ratings(dataset.users.ids, *data.seen())
 
