@@ -56,7 +56,7 @@ is revealed, all else being equal.
 def main(parts: list[str]) -> None:
     """Measures the parts, all of them by default."""
     known = re.findall(r"(?ms)^## ([^\n]+)\n\n(.*?)(?=^## |\Z)", REPORT.read_text()) if REPORT.exists() else []
-    sections = dict(known)
+    sections = {title: body.rstrip() + "\n" for title, body in known}
     for name, (title, measure) in PARTS.items():
         if not parts or name in parts:
             started = time.monotonic()

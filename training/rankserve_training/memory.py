@@ -11,21 +11,28 @@ from jax import monitoring
 
 # What JAX calls the event that a program has been compiled.
 _COMPILED = "/jax/core/compile/backend_compile_duration"
+# Fewer leave so little behind that looking for it, and compiling again, takes longer than it is worth.
+_FEWEST_RATINGS = 500_000
 
 
-def free_finished() -> None:
+def free_finished(ratings: int) -> None:
     """Frees models that nothing needs any more, with their optimizers, and gives their memory back.
 
     A Keras model refers to itself, so that it stays until Python looks for such circles, which may be never.
+
+    Args:
+        ratings: how many are trained on; where they are few, nothing is done.
     """
-    gc.collect()
-    give_back()
+    if ratings >= _FEWEST_RATINGS:
+        gc.collect()
+        give_back()
 
 
-def free_programs() -> None:
+def free_programs(ratings: int) -> None:
     """The same, and frees what JAX has compiled: 80 MiB after the search, hardly any of which is used again."""
-    jax.clear_caches()
-    free_finished()
+    if ratings >= _FEWEST_RATINGS:
+        jax.clear_caches()
+        free_finished(ratings)
 
 
 @contextmanager

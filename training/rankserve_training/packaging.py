@@ -24,6 +24,7 @@ from rankserve_training.artifact.manifest import (
     read_manifest,
 )
 from rankserve_training.golden import golden_newcomers, golden_requests
+from rankserve_training.memory import free_finished
 from rankserve_training.model.without_tensorflow import without_tensorflow
 from rankserve_training.train import TrainedModel
 
@@ -56,6 +57,8 @@ def publish_model(
         OSError: where the disk does not take it.
     """
     dataset, data = trained.dataset, trained.data
+    # What was measured with.
+    free_finished(len(data.train))
     catalog = Catalog(dataset.items.ids, dataset.items.titles, dataset.items.genres)
     users = UserTable.from_ratings(dataset.users.ids, *data.seen())
 

@@ -128,7 +128,7 @@ def train_prepared(
         return _train_tutorial(dataset, data, recipe, settings, console)
     trained = _train_two_tower(dataset, data, recipe, settings, console)
     # The evaluation needs columns of its own for the test rows.
-    free_programs()
+    free_programs(len(data.train))
     return trained
 
 

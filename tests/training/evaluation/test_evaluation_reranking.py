@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankserve_training.data import RatingScale
+from rankserve_training.evaluation import reranking
 from rankserve_training.evaluation.per_user import PerUser
 from rankserve_training.evaluation.reranking import Reranking, rerank
 from training.evaluation.cases import STARS, as_pairs
@@ -52,6 +53,20 @@ def test_who_says_nothing_is_left_out() -> None:
     assert found.mrr.users.tolist() == [5]
     assert len(found.mrr) == 1
     assert rerank(np.empty(0), as_pairs([]), STARS).mrr.users.tolist() == []
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 7, 50])
+def test_a_few_users_at_a_time_measure_as_all_do(rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    rows = [(int(user), item, float(random.integers(1, 6))) for item, user in enumerate(random.integers(0, 20, 200), 1)]
+    scores = random.integers(0, 9, len(rows)) / 2
+    whole = rerank(scores, as_pairs(rows), STARS)
+    monkeypatch.setattr(reranking, "_BLOCK_ROWS", rows_at_once)
+    found = rerank(scores, as_pairs(rows), STARS)
+    for name in ("ndcg_at_5", "ndcg_at_10", "mrr", "pairwise_accuracy"):
+        assert len(getattr(whole, name)) > 10
+        for part in ("users", "values"):
+            np.testing.assert_array_equal(getattr(getattr(found, name), part), getattr(getattr(whole, name), part))
 
 
 @given(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import PairsByUser, RatedPairs
 
 Float64s = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
@@ -54,9 +54,8 @@ class ItemsByUser:
     @staticmethod
     def of(pairs: RatedPairs, user_count: int) -> "ItemsByUser":
         """Groups the items of `pairs`; users are rows 0 to `user_count`."""
-        counts = np.bincount(pairs.users, minlength=user_count + 1)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return ItemsByUser(offsets, pairs.items[np.argsort(pairs.users, kind="stable")])
+        grouped = PairsByUser.of(pairs, user_count)
+        return ItemsByUser(grouped.starts, pairs.items[grouped.places])
 
     def places_and_items(self, users: Int32s) -> tuple[Int64s, Int32s]:
         """The items of several users, as pairs of a place in `users` and an item row: int64[m] and int32[m]."""

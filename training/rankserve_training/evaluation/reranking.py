@@ -5,7 +5,8 @@ at random (McSherry and Najork, "Computing Information Retrieval Performance Mea
 Tied Scores", 2008). Who would have the same value in every order is left out.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from rankserve_training.data import RatingScale
 from rankserve_training.evaluation.per_user import Float64s, Int32s, Int64s, PerUser, run_bounds, sums_by_group
 from rankserve_training.metrics import Floats
-from rankserve_training.rows import RatedPairs
+from rankserve_training.rows import PairsByUser, RatedPairs
 
 Bools = npt.NDArray[np.bool_]
 
@@ -21,6 +22,7 @@ Bools = npt.NDArray[np.bool_]
 # or would leave nothing but the highest rating to count.
 _LARGEST_RELEVANCE = 10
 _RELEVANCE_ELSEWHERE = 5
+_BLOCK_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,33 @@ def rerank(scores: Floats, test: RatedPairs, scale: RatingScale, relevant_from: 
     if not np.isfinite(scores).all():
         raise ValueError("Scores should be finite.")
     threshold = scale.maximum - scale.span / 4 if relevant_from is None else relevant_from
+    parts = [_reranking(scores[rows], test.take(rows), scale, threshold) for rows in _blocks_of_users(test)]
+    return Reranking(
+        **{
+            measure.name: PerUser(
+                np.concatenate([getattr(part, measure.name).users for part in parts]),
+                np.concatenate([getattr(part, measure.name).values for part in parts]),
+            )
+            for measure in fields(Reranking)
+        }
+    )
+
+
+def _blocks_of_users(test: RatedPairs) -> Iterator[Int32s]:
+    """The rows of known users by user, some users at a time: columns of all rows would take much memory. 1 or more."""
+    grouped = PairsByUser.of(test, int(test.users.max(initial=0)))
+    edges = np.unique(grouped.starts[1:])
+    first = 0
+    while True:
+        past = max(first + 1, int(np.searchsorted(edges, edges[first] + _BLOCK_ROWS, side="right")) - 1)
+        last = past >= len(edges) - 1
+        yield grouped.places[edges[first] : None if last else edges[past]]
+        if last:
+            return
+        first = past
+
+
+def _reranking(scores: Floats, test: RatedPairs, scale: RatingScale, threshold: float) -> Reranking:
     ranked = _ranked(scores, test)
     varied = _varied(ranked)
     gains = np.exp2(_relevances(ranked.ratings, scale)) - 1
@@ -106,8 +135,7 @@ def discounts(k: int) -> Float64s:
 
 
 def _ranked(scores: Floats, test: RatedPairs) -> _Ranked:
-    known = np.flatnonzero(test.users > 0)
-    order = known[np.lexsort((-scores[known], test.users[known]))]
+    order = np.lexsort((-scores, test.users))
     user_rows, users = np.unique(test.users[order], return_inverse=True)
     return _Ranked(user_rows, users, scores[order], test.ratings[order].astype(np.float64))
 

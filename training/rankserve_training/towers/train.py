@@ -91,12 +91,12 @@ class TowerTrainer:
         search = self._search(train)
         if epochs is None and search is not None:
             epochs = search.epochs
-        free_programs()
+        free_programs(len(train))
         rows = self._rows(train)
         rating, _ = self._fit_ratings("ratings", rows, epochs or self.recipe.rating.epochs)
         choice_epochs = search.choice_epochs if search else self.recipe.choice.epochs
         choice, _ = self._fit_choices("choices", rows, choice_epochs)
-        free_finished()
+        free_finished(len(train))
         return TrainedTowers(
             self._export(rating, choice, rows),
             search.rating_logs if search else [],
@@ -199,7 +199,7 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[RatingTables, list[EpochLog]]:
         """What the towers have learnt of the rows; the towers are let go of."""
-        free_finished()
+        free_finished(len(rows.pairs))
         model, recipe = self._rating_towers(rows), self.recipe.rating
         validation = None
         if figure is not None:
@@ -222,7 +222,7 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[ChoiceTables, list[EpochLog]]:
         """The same for the second output."""
-        free_finished()
+        free_finished(len(rows.pairs))
         model, recipe = self._choice_towers(rows), self.recipe.choice
         validation = None
         if figure is not None:
