@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from h2.errors import ErrorCodes
@@ -167,13 +167,16 @@ def floods_of_empty_data(address: str, size: int, _chance: random.Random) -> int
 
 
 def many_streams(address: str, size: int, _chance: random.Random) -> int:
-    """All on one connection and without a message; then a whole call on the same one."""
-    with Http2Client(address) as client:
-        client.receive()
-        for _ in range(500 * size):
-            client.open()
-        client.flush()
-        _assert_answered(client)
+    """Half of what a connection may have, without a message, on some at once; then a whole call on each."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Http2Client(address)) for _ in range(size)]
+        for client in clients:
+            client.receive()
+            for _ in range(500):
+                client.open()
+            client.flush()
+        for client in clients:
+            _assert_answered(client)
     return 500 * size
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -72,7 +73,7 @@ def test_keras_stays_out_of_the_server(published: Published) -> None:
         f"VersionLoader(lambda: None).load(Path({str(published.directory)!r}))\n"
         "print(sorted({'keras', 'tensorflow', 'h5py'} & sys.modules.keys()))\n"
     )
-    ended = subprocess.run(["python", "-c", code], capture_output=True, text=True, check=True)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
 
 

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from peak_memory import TESTS
+
 # Ids and a time of 8 bytes each, and a rating of 4.
 BYTES_A_RATING = 28
 FEW, MANY = 1_100_000, 3_100_000
@@ -11,8 +13,9 @@ FEW, MANY = 1_100_000, 3_100_000
 # memory that it has held and whether TensorFlow was imported. There are as many users and items for few ratings as for
 # many, so that the tables are the same.
 _TRAINING = """
-import dataclasses, io, resource, sys, tempfile
+import dataclasses, io, sys, tempfile
 from pathlib import Path
+from peak_memory import peak_bytes
 from rich.console import Console
 from rankserve_training.data.synthetic import synthetic_ratings
 from rankserve_training.evaluation.subjects import evaluate_trained
@@ -35,7 +38,7 @@ trained = train_prepared(description, rows, settings, Console(file=io.StringIO()
 evaluate_trained(trained, "small")
 with tempfile.TemporaryDirectory() as directory:
     publish_model(trained, Path(directory), "small")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "tensorflow" in sys.modules)
+print(peak_bytes(), "tensorflow" in sys.modules)
 """
 
 
@@ -44,7 +47,7 @@ def test_the_memory_that_training_takes() -> None:
     peaks = []
     for count in (FEW, MANY):
         command = [sys.executable, "-c", _TRAINING, str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True, cwd=TESTS)
         peak, tensorflow = done.stdout.split()
         assert tensorflow == "False"
         peaks.append(int(peak))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from peak_memory import TESTS
 from rankserve_training.data import DataError, Dataset, RatingScale, load_movielens
 from rankserve_training.data.movielens_builder import MovielensBuilders
 from rankserve_training.data.movielens_sets import SETS
@@ -117,17 +118,17 @@ def test_the_memory_that_loading_takes(prepare: Prepare, tmp_path: Path) -> None
     repeat_records(small / "movielens" / "1m-ratings", prepared / "1m-ratings", count // RATINGS)
     shutil.copytree(small / "movielens" / "1m-movies", prepared / "1m-movies")
     code = f"""if True:
-        import resource
         from pathlib import Path
+        from peak_memory import peak_bytes
         from rankserve_training.data import load_movielens
-        def peak():
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         load_movielens("movielens/1m", data_dir=Path({str(small)!r}))
-        before = peak()
+        before = peak_bytes()
         data = load_movielens("movielens/1m", data_dir=Path({str(tmp_path)!r}))
-        print(len(data.ratings), peak() - before)
+        print(len(data.ratings), peak_bytes() - before)
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True, cwd=TESTS
+    )
     found, taken = map(int, done.stdout.split())
     assert found == count
     assert taken < 4 * count * BYTES_A_RATING, f"{taken / count:.0f} bytes a rating"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from peak_memory import TESTS
 from rankserve_training.data import DataError, RatingScale
 from rankserve_training.data.ratings_file import first_repeat, read_ratings
 
@@ -214,15 +215,15 @@ def test_the_memory_that_reading_takes(tmp_path: Path) -> None:
     path = tmp_path / "ratings.csv"
     path.write_text(CSV + "".join(f"{1 + row // 1000},{1 + row % 1000},3,0\n" for row in range(count)))
     code = f"""if True:
-        import resource
         from pathlib import Path
+        from peak_memory import peak_bytes
         from rankserve_training.data.ratings_file import read_ratings
-        def peak():
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        before = peak()
-        print(len(read_ratings(Path({str(path)!r})).ratings), peak() - before)
+        before = peak_bytes()
+        print(len(read_ratings(Path({str(path)!r})).ratings), peak_bytes() - before)
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=TESTS
+    )
     found, taken = map(int, done.stdout.split())
     assert found == count
     assert taken < 4 * count * (8 + 8 + 4 + 8), f"{taken / count:.0f} bytes a rating"
