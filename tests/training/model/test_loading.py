@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -65,6 +66,16 @@ def test_what_is_saved_is_loaded(saved: Path, tmp_path: Path) -> None:
     # The changes made below are refused for what they change.
     copy = rewritten(saved, tmp_path / "copy.keras", lambda _: None)
     assert predict_ratings(load_ranking_model(copy, USERS, ITEMS), users, items).tolist() == expected.tolist()
+
+
+def test_weights_that_are_missing(saved: Path, tmp_path: Path) -> None:
+    """Nothing is left as it was when the model was built, which here is no number at all."""
+    with zipfile.ZipFile(saved) as source:
+        (tmp_path / "weights.h5").write_bytes(source.read("model.weights.h5"))
+    with h5py.File(tmp_path / "weights.h5", "r+") as weights:
+        del weights["layers/embedding_1/vars/0"]
+    path = with_member(saved, tmp_path / "model.keras", "model.weights.h5", (tmp_path / "weights.h5").read_bytes())
+    assert refusal(path)
 
 
 @keras.saving.register_keras_serializable("attack")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from rankserve_training.artifact.errors import ArtifactError
 from rankserve_training.model.backend import keras
@@ -64,16 +65,18 @@ def load_keras_file(path: Path, check: _Check, allowed: Set[str] = TRAINED_CLASS
     """
     file = read_model_file(path, allowed)
     config = with_int32_inputs(file.config)
+    built: list[keras.Model] = []
     try:
-        # JAX traces the building, which gives every size and allocates nothing.
-        weights = jax.eval_shape(partial(_build, config, check))
+        # JAX traces the building, which gives every size, and neither allocates nor compiles anything.
+        weights = jax.eval_shape(partial(_build, config, check, built))
         declared = sum(math.prod(weight.shape) * weight.dtype.itemsize for weight in weights)
         if declared > file.weight_bytes:
             raise ArtifactError(
                 f"{path} declares weights of {declared:,} bytes, but those in it have {file.weight_bytes:,}"
             )
-        model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
+        (model,) = built
         model.load_weights(path)
+        _end_tracing(path, model)
         return model
     except ArtifactError as error:
         raise ArtifactError(str(error)) from None  # without the lines that JAX adds to what is raised within it
@@ -82,11 +85,22 @@ def load_keras_file(path: Path, check: _Check, allowed: Set[str] = TRAINED_CLASS
         raise ArtifactError(f"{path} cannot be loaded as a Keras model: {reason}") from error
 
 
-def _build(config: dict[str, Any], check: _Check) -> list[Any]:
+def _build(config: dict[str, Any], check: _Check, built: list[keras.Model]) -> list[Any]:
     # Keras takes things out of the configuration as it builds.
     model = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
     check(model)
+    built.append(model)
     return [weight.value for weight in model.weights]
+
+
+def _end_tracing(path: Path, model: keras.Model) -> None:
+    """Weights have come from the file. What else there is, such as the state of a dropout's seed, starts with zeros."""
+    weights = {id(weight) for weight in model.weights}
+    for variable in model.variables:
+        if isinstance(variable.value, jax.core.Tracer):
+            if id(variable) in weights:
+                raise ArtifactError(f"{path} has no values for {variable.path}")
+            variable.assign(np.zeros(variable.shape, variable.dtype))
 
 
 def _check_table(path: Path, model: keras.Model, name: str, expected: int, words: str) -> None:
