@@ -1,6 +1,6 @@
 """Replays what a manifest promises: the scores that the trained model gave."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,22 @@ _RATING_TOLERANCE = 1e-5
 _CHOICE_TOLERANCE = 1e-4
 
 
-def replay_golden_requests(model: LoadedModel) -> None:
+def replay_golden_requests(model: LoadedModel, checkpoint: Callable[[], None] = lambda: None) -> None:
     """Replays all of them.
+
+    Args:
+        model: that is to give these scores.
+        checkpoint: called after each; what it raises ends it.
 
     Raises:
         ValueError: where the model does not give the scores that it was published with.
     """
     for golden in model.manifest.golden_requests:
         _check(model, f"user {golden.user_id}'s golden request", _scores(model, golden), golden)
+        checkpoint()
     for number, newcomer in enumerate(model.manifest.golden_newcomers, start=1):
         _check(model, f"the golden request {number} of a newcomer", _newcomer_scores(model, newcomer), newcomer)
+        checkpoint()
 
 
 def _scores(model: LoadedModel, golden: GoldenRequest) -> Scores:

@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -19,6 +20,7 @@ import msgspec
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.parts import unpack
+from rankserve_server.engine.program_pool import ProgramPool
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 # The lowest priority that there is: beside a serving version, loading gets what processor time is left.
 _BESIDE_SERVING = 19
+# The same of what this process does itself, as a share of a processor.
+_SHARE_BESIDE_SERVING = 0.2
 _MOST_SECONDS = 900.0
 _STEP_SECONDS = 0.05
 
@@ -81,6 +85,7 @@ class VersionLoader:
         max_memory_mib: what this process may hold in all; None for whatever the machine has.
         trusted_keys: files of public keys, of which one has to have signed a version; where there are none, nobody.
         programs: where compiled programs are kept; None for nowhere. Nobody else may be able to write there.
+        pool: the programs of what was loaded.
     """
 
     checkpoint: Callable[[], None]
@@ -88,6 +93,7 @@ class VersionLoader:
     max_memory_mib: int | None = None
     trusted_keys: tuple[Path, ...] = ()
     programs: Path | None = None
+    pool: ProgramPool = field(default_factory=ProgramPool)
 
     def load(self, directory: Path, beside_serving: bool = False) -> LoadedModel:
         """Loads one version; see `loading.load_version`, which runs in the other process.
@@ -108,12 +114,16 @@ class VersionLoader:
         command = [sys.executable, "-m", "rankserve_server.loader_process", msgspec.json.encode(request).decode()]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603, our own code
             try:
-                return self._received(directory, process, trusted_keys)
+                return self._received(directory, process, trusted_keys, beside_serving)
             finally:
                 process.kill()
 
     def _received(
-        self, directory: Path, process: subprocess.Popen[bytes], trusted_keys: "tuple[Ed25519PublicKey, ...]"
+        self,
+        directory: Path,
+        process: subprocess.Popen[bytes],
+        trusted_keys: "tuple[Ed25519PublicKey, ...]",
+        beside_serving: bool,
     ) -> LoadedModel:
         assert process.stdout is not None  # noqa: S101, it was asked for
         with _Watch(process, self.checkpoint) as watch:
@@ -134,8 +144,10 @@ class VersionLoader:
             check_memory(report.table_bytes, self.max_memory_mib)
         except MemoryShortageError as error:
             raise MemoryShortageError(f"{directory}: {error}") from error
+        checkpoint = _Paced(self.checkpoint) if beside_serving else self.checkpoint
         artifact = read_artifact(directory, trusted_keys)
-        return self._assembled(artifact, report, process.stdout)
+        checkpoint()
+        return self._assembled(artifact, report, process.stdout, checkpoint)
 
     def _read_trusted_keys(self) -> "tuple[Ed25519PublicKey, ...]":
         try:
@@ -143,21 +155,42 @@ class VersionLoader:
         except ArtifactError as error:
             raise MachineError(str(error)) from error
 
-    def _assembled(self, artifact: Artifact, report: LoadReport, stream: IO[bytes]) -> LoadedModel:
+    def _assembled(
+        self, artifact: Artifact, report: LoadReport, stream: IO[bytes], checkpoint: Callable[[], None]
+    ) -> LoadedModel:
         directory = artifact.directory
         manifest = (directory / MANIFEST_FILE).read_bytes()
         if hashlib.sha256(manifest).hexdigest() != report.manifest_sha256:
             raise ArtifactError(f"{directory} was changed while it was loaded; publish a new version instead")
         try:
-            engine = Engine(unpack(stream, self.checkpoint))
+            engine = Engine(unpack(stream, self.pool, checkpoint))
         except EOFError as error:
             raise ArtifactError(f"{directory}: the process that loads it ended before it had handed it over") from error
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, artifact.read_newcomers())
         try:
-            replay_golden_requests(model)
+            replay_golden_requests(model, checkpoint)
         except ValueError as error:
             raise ArtifactError(f"{directory}: {error}") from error
+        # Not those of the version that this one may replace, which is still there.
+        self.pool.let_go(checkpoint)
         return model
+
+
+class _Paced:
+    """A checkpoint after whose steps others have the processor, and the interpreter, for four times as long.
+
+    A thread of low priority would not do: it could hold the interpreter's lock without getting a processor.
+    """
+
+    def __init__(self, checkpoint: Callable[[], None]) -> None:
+        self._checkpoint = checkpoint
+        self._since = time.thread_time()
+
+    def __call__(self) -> None:
+        self._checkpoint()
+        took = time.thread_time() - self._since
+        time.sleep(took * (1 / _SHARE_BESIDE_SERVING - 1))
+        self._since = time.thread_time()
 
 
 class _Watch:

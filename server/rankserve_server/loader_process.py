@@ -21,6 +21,8 @@ from rankserve_training.artifact.manifest import MANIFEST_FILE
 _PR_SET_PDEATHSIG = 1
 # Where memory is short, this process is to go first.
 _OOM_SCORE = "1000"
+# Keras imports these where it finds them, for pictures and reports: a third of the time that its import takes.
+_NOT_NEEDED = ("matplotlib", "requests")
 
 
 def main() -> None:
@@ -45,6 +47,8 @@ def _be_modest(niceness: int) -> None:
 
 
 def _load(request: LoadRequest, stream: BinaryIO) -> None:
+    for name in _NOT_NEEDED:
+        sys.modules[name] = None  # type: ignore[assignment]  # to import it fails, as where it is not installed
     from rankserve_server.engine.jax_setup import jax
     from rankserve_server.engine.parts import pack, table_bytes
     from rankserve_server.engine.programs import keep_programs_in

@@ -24,7 +24,7 @@ from rankserve_server.engine.newcomer_compiling import compile_newcomers, equal_
 from rankserve_server.engine.newcomers import SLOTS
 from rankserve_server.engine.parts import Call, EngineParts
 from rankserve_server.engine.programs import compiled
-from rankserve_server.engine.tables import NO_TABLES, Side, Variables, Weights
+from rankserve_server.engine.tables import NO_TABLES, Side, Variables, Weights, rows_with_room
 from rankserve_training.model.folded import FoldedModel
 from rankserve_training.model.generic import Score, score_function, variables_of
 
@@ -54,8 +54,9 @@ def compile_engine(
         ValueError: where the tables of `newcomers` do not fit those of `model`.
     """
     user_count, item_count = len(model.user_half.table) - 1, len(model.item_half.table) - 1
-    users: Side = jax.device_put(user_side(model))
-    items: Side = jax.device_put(_padded_to_a_slice(item_side(model)))
+    users: Side = jax.device_put(user_side(model).padded(rows_with_room(user_count + 1)))
+    # A slice is read from the items at a time.
+    items: Side = jax.device_put(item_side(model).padded(max(LARGEST_BUCKET, rows_with_room(item_count + 1))))
     weights: Weights = jax.device_put(weights_of(model))
     compiler = _Compiler(users, items, weights, Formula.of(model), checkpoint)
     parts = EngineParts(user_count, item_count, users, items, weights, compiler.pair_calls(), None, None)
@@ -204,11 +205,3 @@ def _probe(parts: EngineParts) -> tuple[Rows, Rows]:
     users = random.integers(0, parts.user_count + 1, LARGEST_BUCKET, dtype=np.int32)
     items = random.integers(0, parts.item_count + 1, LARGEST_BUCKET, dtype=np.int32)
     return users, items
-
-
-def _padded_to_a_slice(items: Side) -> Side:
-    """The tables themselves unless they are shorter than the slice that is read from them at a time."""
-    missing = max(0, LARGEST_BUCKET - len(items.first))
-    if not missing:
-        return items
-    return Side(*(None if table is None else np.pad(table, ((0, missing), (0, 0))) for table in items))

@@ -23,7 +23,7 @@ from rankserve_server.engine.newcomers import (
 )
 from rankserve_server.engine.parts import Call, EngineParts, NewcomerParts
 from rankserve_server.engine.programs import compiled
-from rankserve_server.engine.tables import Side, Weights
+from rankserve_server.engine.tables import Side, Weights, rows_with_room
 from rankserve_training.model.folded import FoldedModel
 
 # Fewer than for pairs: the rest of such a request takes longer than the padding.
@@ -47,8 +47,7 @@ def compile_newcomers(
     for known, summed in ((parts.users, user_side(newcomers)), (parts.items, item_side(newcomers))):
         if known.columns != summed.columns:
             raise ValueError(f"rows of {known.columns} columns cannot be summed of {summed.columns}")
-    user_entries: Side = jax.device_put(user_side(newcomers))
-    item_entries: Side = jax.device_put(item_side(newcomers))
+    user_entries, item_entries = (_with_room(side(newcomers)) for side in (user_side, item_side))
     pair_calls = {}
     for bucket in _BUCKETS:
         checkpoint()
@@ -91,7 +90,7 @@ def equal_newcomer_calls(
 
 def _compile_pairs(parts: EngineParts, formula: Formula, bucket: int) -> Call:
     block_rows = min(bucket, BLOCK_ROWS)
-    first_new_row = parts.item_count + 1
+    first_new_row = len(parts.items.first)
 
     def score_pairs(users: Side, items: Side, new_items: Side, weights: Weights, places: Any, rows: Any) -> Any:
         def score_block(places: Any, rows: Any) -> Any:
@@ -106,6 +105,11 @@ def _compile_pairs(parts: EngineParts, formula: Formula, bucket: int) -> Call:
     pairs = jax.ShapeDtypeStruct((bucket,), np.int32)
     tables = (no_sums(parts.users), parts.items, no_sums(parts.items), parts.weights)
     return compiled(jax.jit(score_pairs).lower(*tables, pairs, pairs))
+
+
+def _with_room(entries: Side) -> Side:
+    on_device: Side = jax.device_put(entries.padded(rows_with_room(len(entries.first))))
+    return on_device
 
 
 def _compile_sums(known: Side, entries: Side) -> Call:

@@ -74,6 +74,9 @@ class NewcomerScorer:
 
     def __init__(self, parts: "EngineParts", newcomers: "NewcomerParts") -> None:
         self._items = parts.items
+        self._item_count = parts.item_count
+        # New items are behind the table, which has room for more than are known.
+        self._room = np.int32(len(parts.items.first) - 1 - parts.item_count)
         self._weights = parts.weights
         self._pair_calls = newcomers.pair_calls
         self._buckets = tuple(newcomers.pair_calls)
@@ -83,6 +86,8 @@ class NewcomerScorer:
     def start(self, users: Sequence[NewUser], new_items: Sequence[Bag], places: Rows, items: Rows) -> PendingScores:
         """See `Engine.start_newcomers`."""
         count = len(places)
+        if new_items:
+            items = np.where(items > self._item_count, items + self._room, items)
         bucket = bucket_for(count, self._buckets)
         if bucket != count:
             places, items = padded(places, bucket), padded(items, bucket)

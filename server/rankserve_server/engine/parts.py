@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import IO, Any, TypeAlias
 
 import numpy as np
-from jax.experimental import serialize_executable
 
 from rankserve_server.engine.jax_setup import jax
-from rankserve_server.engine.programs import serialised
+from rankserve_server.engine.program_pool import ProgramPool
+from rankserve_server.engine.programs import content_of
 from rankserve_server.engine.tables import Side, Variables, Weights
 
 Call: TypeAlias = Callable[..., Any]
@@ -37,7 +37,7 @@ class NewcomerParts:
     pair_calls: Mapping[int, Call]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EngineParts:
     """A compiled model.
 
@@ -76,13 +76,13 @@ def pack(parts: EngineParts, stream: IO[bytes]) -> None:
     newcomers = parts.newcomers
     leaves, structure = jax.tree.flatten(_tables(parts))
     calls = {
-        "pairs": {bucket: serialised(call) for bucket, call in parts.pair_calls.items()},
-        "catalog": serialised(parts.catalog_call),
+        "pairs": _contents_of(parts.pair_calls),
+        "catalog": None if parts.catalog_call is None else content_of(parts.catalog_call),
         "newcomers": newcomers
         and {
-            "user_sums": serialised(newcomers.user_sums),
-            "item_sums": serialised(newcomers.item_sums),
-            "pairs": {bucket: serialised(call) for bucket, call in newcomers.pair_calls.items()},
+            "user_sums": content_of(newcomers.user_sums),
+            "item_sums": content_of(newcomers.item_sums),
+            "pairs": _contents_of(newcomers.pair_calls),
         },
     }
     shapes = [leaf.shape for leaf in leaves]
@@ -92,11 +92,12 @@ def pack(parts: EngineParts, stream: IO[bytes]) -> None:
     stream.flush()
 
 
-def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> EngineParts:
+def unpack(stream: IO[bytes], pool: ProgramPool, checkpoint: Callable[[], None] = lambda: None) -> EngineParts:
     """Reads what `pack` wrote, without compiling anything.
 
     Args:
         stream: written by a process of our own: what is in it is trusted as code is.
+        pool: of this process; the programs are taken from there, and it keeps them.
         checkpoint: called between the steps, each of some milliseconds; what it raises ends them.
 
     Raises:
@@ -109,9 +110,12 @@ def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> 
         leaves.append(jax.device_put(_read_table(stream, shape)))
     users, items, weights, *entries = jax.tree.unflatten(structure, leaves)
 
-    def call(handed_over: Any) -> Any:
+    used = []
+
+    def call(content: bytes) -> Call:
         checkpoint()
-        return None if handed_over is None else serialize_executable.deserialize_and_load(*handed_over)
+        used.append(content)
+        return pool.call(content)
 
     newcomers = calls["newcomers"] and NewcomerParts(
         user_entries=entries[0],
@@ -121,8 +125,14 @@ def unpack(stream: IO[bytes], checkpoint: Callable[[], None] = lambda: None) -> 
         pair_calls={bucket: call(each) for bucket, each in calls["newcomers"]["pairs"].items()},
     )
     pair_calls = {bucket: call(each) for bucket, each in calls["pairs"].items()}
-    catalog_call = call(calls["catalog"])
-    return EngineParts(user_count, item_count, users, items, weights, pair_calls, catalog_call, newcomers)
+    catalog_call = None if calls["catalog"] is None else call(calls["catalog"])
+    parts = EngineParts(user_count, item_count, users, items, weights, pair_calls, catalog_call, newcomers)
+    pool.note_user(parts, used)
+    return parts
+
+
+def _contents_of(calls: Mapping[int, Call]) -> dict[int, bytes]:
+    return {bucket: content_of(call) for bucket, call in calls.items()}
 
 
 def _tables(parts: EngineParts) -> tuple[Any, ...]:

@@ -28,13 +28,13 @@ _FOR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Program:
-    """A compiled call, and what it is handed over as."""
+    """A compiled call, and what it is kept and handed over as."""
 
-    __slots__ = ("_call", "serialised")
+    __slots__ = ("_call", "content")
 
-    def __init__(self, call: Callable[..., Any], serialised: Any) -> None:
+    def __init__(self, call: Callable[..., Any], content: bytes) -> None:
         self._call = call
-        self.serialised = serialised
+        self.content = content
 
     def __call__(self, *arguments: Any) -> Any:
         return self._call(*arguments)
@@ -62,7 +62,7 @@ class ProgramStore:
         if found is not None:
             return found
         call = lowered.compile()
-        program = Program(call, serialize_executable.serialize(call))
+        program = Program(call, _content_of(call))
         self._keep(path, program)
         return program
 
@@ -70,7 +70,7 @@ class ProgramStore:
         try:
             descriptor, scratch = tempfile.mkstemp(prefix=".", dir=self._directory)
             with os.fdopen(descriptor, "wb") as file:
-                pickle.dump(program.serialised, file)
+                file.write(program.content)
             Path(scratch).rename(path)
             self._make_room()
         except OSError as error:
@@ -108,19 +108,30 @@ def compiled(lowered: Any) -> Callable[..., Any]:
     return call
 
 
-def serialised(call: Any) -> Any:
-    """What a compiled call is handed over as; None for none."""
-    if call is None:
-        return None
-    return call.serialised if isinstance(call, Program) else serialize_executable.serialize(call)
+def content_of(call: Callable[..., Any]) -> bytes:
+    """What a compiled call is kept and handed over as."""
+    return call.content if isinstance(call, Program) else _content_of(call)
+
+
+def loaded(content: bytes) -> Callable[..., Any]:
+    """The compiled call, on a machine as the one that compiled it; it takes some milliseconds.
+
+    Args:
+        content: of a process of our own: what is in it is trusted as code is.
+    """
+    call: Callable[..., Any] = serialize_executable.deserialize_and_load(*pickle.loads(content))  # noqa: S301, see above
+    return call
+
+
+def _content_of(call: Any) -> bytes:
+    return pickle.dumps(serialize_executable.serialize(call))
 
 
 def _read(path: Path) -> Program | None:
     """A kept program; None where it is not there or cannot be used."""
     try:
         content = path.read_bytes()
-        found = pickle.loads(content)  # noqa: S301, nobody else can write there
-        program = Program(serialize_executable.deserialize_and_load(*found), found)
+        program = Program(loaded(content), content)  # nobody else can write there
         os.utime(path)
     except FileNotFoundError:
         return None

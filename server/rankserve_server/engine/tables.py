@@ -31,6 +31,13 @@ class Side(NamedTuple):
         """How many columns each table has that there is."""
         return tuple(table.shape[1] for table in self if table is not None)
 
+    def padded(self, rows: int) -> "Side":
+        """The tables with so many rows, those that are added with zeros; they are NumPy's."""
+        missing = rows - len(self.first)
+        if not missing:
+            return self
+        return Side(*(None if table is None else np.pad(table, ((0, missing), (0, 0))) for table in self))
+
     def take(self, rows: Any) -> "Side":
         """These rows of the tables."""
         # Rows come from our own index; `clip` only spares the compiled code the handling of others.
@@ -38,6 +45,15 @@ class Side(NamedTuple):
 
 
 NO_TABLES = Side(None, None, None)
+
+
+def rows_with_room(rows: int) -> int:
+    """At least so many rows, and at most an eighth more: programs are those of a number of rows.
+
+    So a version with some more users and items than the one before it mostly needs no others.
+    """
+    step = 1 << max(0, (rows - 1).bit_length() - 4)
+    return -(-rows // step) * step
 
 
 class Weights(NamedTuple):

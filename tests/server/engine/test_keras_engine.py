@@ -8,6 +8,7 @@ import pytest
 
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.parts import pack, unpack
+from rankserve_server.engine.program_pool import ProgramPool
 from rankserve_server.loaded_model import Abilities, LoadedModel
 from rankserve_server.loading import load_version
 from server.own_versions import publish_own
@@ -52,7 +53,7 @@ def test_it_travels(engine: Engine) -> None:
     stream = io.BytesIO()
     pack(engine.parts, stream)
     stream.seek(0)
-    travelled = Engine(unpack(stream))
+    travelled = Engine(unpack(stream, ProgramPool()))
     assert travelled.buckets == engine.buckets
     np.testing.assert_array_equal(travelled.score(*_ROWS), engine.score(*_ROWS))
     np.testing.assert_array_equal(travelled.score_catalog(3, 0, ITEMS), engine.score_catalog(3, 0, ITEMS))

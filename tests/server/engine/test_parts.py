@@ -10,6 +10,7 @@ from rankserve_server.engine.compiling import compile_engine
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.newcomers import NO_ENTRIES, NewUser
 from rankserve_server.engine.parts import pack, unpack
+from rankserve_server.engine.program_pool import ProgramPool
 from server.engine.test_newcomers import BAGS, MODEL
 
 
@@ -22,7 +23,7 @@ def travelled(engine: Engine) -> Engine:
     stream = io.BytesIO()
     pack(engine.parts, stream)
     stream.seek(0)
-    return Engine(unpack(stream))
+    return Engine(unpack(stream, ProgramPool()))
 
 
 def test_every_bucket_scores_pairs_as_before(compiled: Engine) -> None:
@@ -57,7 +58,7 @@ def test_what_a_checkpoint_raises_ends_it(compiled: Engine) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        unpack(stream, stop)
+        unpack(stream, ProgramPool(), stop)
 
 
 def _of_newcomer(engine: Engine, items: Any) -> Any:

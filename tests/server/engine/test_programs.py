@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jax.experimental import serialize_executable
 
 from rankserve_server.engine.jax_setup import jax
-from rankserve_server.engine.programs import compiled, keep_programs_in, serialised
+from rankserve_server.engine.programs import compiled, content_of, keep_programs_in, loaded
 
 ROWS = np.arange(8, dtype=np.float32)
 
@@ -48,7 +47,7 @@ def test_what_was_found_can_be_handed_over(tmp_path: Path) -> None:
     keep_programs_in(tmp_path / "programs")
     compiled(lowered())
     found = compiled(lowered())
-    call = serialize_executable.deserialize_and_load(*serialised(found))
+    call = loaded(content_of(found))
     assert np.asarray(call(ROWS)).tolist() == (ROWS * 2 + 1).tolist()
 
 
