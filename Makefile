@@ -11,6 +11,7 @@ PEERS := triton mlserver kserve ray
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
 DEMO_PORT ?= 50061
 SOAK_CALLS ?= 1000000
+TEST_PROCESSES ?= 2
 
 .PHONY: help setup lock data demo test soak reliability check audit bench bench-peers format protos clean
 
@@ -64,9 +65,10 @@ data: $(INSTALLED)
 demo: $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/demo.sh $(DEMO_PORT)
 
-# Without tests/checks: `make check` runs those, and the one of the wheel needs the network.
+# Without tests/checks: `make check` runs those, and the one of the wheel needs the network. More processes would not be
+# faster on two processors: the servers under test want them too.
 test: data
-	$(BIN)/python -m pytest --ignore=tests/checks
+	$(BIN)/python -m pytest --ignore=tests/checks --numprocesses=$(TEST_PROCESSES) --dist=worksteal
 
 # The tests that are marked with it, and that `make test` leaves out. What each phase has done is printed.
 soak: data

@@ -31,12 +31,14 @@ from rankserve_training.artifact.signing import read_trusted_keys
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-# The lowest priority that there is: beside a serving version, loading gets what processor time is left.
+# Beside a serving version loading has the lowest priority that there is. Also who takes only what is left costs the
+# others something, by the caches and the memory that they share: so it takes no more of a processor than the server
+# leaves of one, and this share where that is busy.
 _BESIDE_SERVING = 19
-# The same of what this process does itself, as a share of a processor.
-_SHARE_BESIDE_SERVING = 0.2
+_LEAST_SHARE = 0.25
 _MOST_SECONDS = 900.0
-_STEP_SECONDS = 0.05
+_STEP_SECONDS = 0.01
+_LOAD_SECONDS = 0.1
 
 
 class LoadRequest(msgspec.Struct, frozen=True):
@@ -126,7 +128,7 @@ class VersionLoader:
         beside_serving: bool,
     ) -> LoadedModel:
         assert process.stdout is not None  # noqa: S101, it was asked for
-        with _Watch(process, self.checkpoint) as watch:
+        with _Watch(process, self.checkpoint, beside_serving) as watch:
             line = process.stdout.readline()
         watch.raise_found()
         if not line.endswith(b"\n"):
@@ -177,7 +179,7 @@ class VersionLoader:
 
 
 class _Paced:
-    """A checkpoint after whose steps others have the processor, and the interpreter, for four times as long.
+    """A checkpoint after whose steps others have the processor, and the interpreter, for three times as long.
 
     A thread of low priority would not do: it could hold the interpreter's lock without getting a processor.
     """
@@ -189,16 +191,21 @@ class _Paced:
     def __call__(self) -> None:
         self._checkpoint()
         took = time.thread_time() - self._since
-        time.sleep(took * (1 / _SHARE_BESIDE_SERVING - 1))
+        time.sleep(took * (1 / _LEAST_SHARE - 1))
         self._since = time.thread_time()
 
 
 class _Watch:
-    """Ends a process that takes too long, or whose result nobody wants any more, while its first line is awaited."""
+    """Bounds a process while its first line is awaited.
 
-    def __init__(self, process: subprocess.Popen[bytes], checkpoint: Callable[[], None]) -> None:
+    It is ended where it takes too long, or nobody wants its result any more. Beside a busy server it is halted again
+    and again.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], checkpoint: Callable[[], None], gives_way: bool) -> None:
         self._process = process
         self._checkpoint = checkpoint
+        self._gives_way = gives_way
         self._over = threading.Event()
         self._found: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="rankserve-load-watch")
@@ -217,17 +224,41 @@ class _Watch:
             raise self._found
 
     def _run(self) -> None:
-        waited = 0.0
+        until = time.monotonic() + _MOST_SECONDS
+        load = _OwnLoad()
         while not self._over.wait(_STEP_SECONDS):
-            waited += _STEP_SECONDS
             try:
                 self._checkpoint()
-                if waited > _MOST_SECONDS:
+                if time.monotonic() > until:
                     raise ArtifactError(f"loading takes more than {_MOST_SECONDS:g} s; it was ended")
             except BaseException as error:  # whatever it is, it belongs to the thread that waits
                 self._found = error
                 self._process.kill()
                 return
+            if self._gives_way:
+                share = max(_LEAST_SHARE, 1 - load.share())
+                self._halt(_STEP_SECONDS * (1 / share - 1))
+
+    def _halt(self, seconds: float) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+        self._over.wait(seconds)
+        self._process.send_signal(signal.SIGCONT)
+
+
+class _OwnLoad:
+    """How much of a processor this process takes."""
+
+    def __init__(self) -> None:
+        self._wall, self._used = time.monotonic(), time.process_time()
+        self._share = 0.0
+
+    def share(self) -> float:
+        """Of the last tenth of a second or so; above 1 where it takes more than one."""
+        wall, used = time.monotonic(), time.process_time()
+        if wall - self._wall > _LOAD_SECONDS:
+            self._share = (used - self._used) / (wall - self._wall)
+            self._wall, self._used = wall, used
+        return self._share
 
 
 def _ending(directory: Path, process: subprocess.Popen[bytes]) -> ArtifactError:

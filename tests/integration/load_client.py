@@ -22,7 +22,9 @@ _REQUESTS = 300
 _LARGE = (2_000, 2_000, 10_000)
 _SHORT = range(1, 21)
 _PARTS = 3
-_OK, _RESOURCE_EXHAUSTED = 0, 8
+_OK, _CANCELLED, _RESOURCE_EXHAUSTED, _ONLY_RESET = 0, 1, 8, -1
+# The core itself turns calls away that nobody has looked at, where there are too many of them.
+_NO_ROOM = {_RESOURCE_EXHAUSTED, _CANCELLED, _ONLY_RESET}
 _TIMEOUT = "60S"
 
 
@@ -77,7 +79,7 @@ class LoadClient:
 
     def _check(self, number: int, answer: Answer) -> None:
         method = self._calls[number].method
-        if answer.status == _RESOURCE_EXHAUSTED:
+        if answer.status in _NO_ROOM:
             self.refused += 1
         elif answer.status != _OK:
             raise ValueError(f"{method} has ended with status {answer.status}")

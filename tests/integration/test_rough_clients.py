@@ -14,6 +14,7 @@ from rankserve_client import RankingClient
 SECONDS = 3.0
 
 
+@pytest.mark.reliability
 @pytest.mark.parametrize("transport", ["aio", "direct"])
 def test_it_survives_and_leaks_nothing(start_server: StartServer, transport: str) -> None:
     server = start_server("--transport", transport).wait_until_ready()

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -34,6 +36,7 @@ class Answers:
         calls: how many.
         failed: how many ended with each status but OK, by its number; -1 is one that was only reset.
         took: seconds of each answered call, from when it was due.
+        due: when each of these was, on the clock of `time.perf_counter`, which all processes share.
         distinct: how often each answer came to each request, by the request's number and the message.
     """
 
@@ -41,6 +44,7 @@ class Answers:
     calls: int
     failed: Counter[int]
     took: list[float]
+    due: list[float]
     distinct: Counter[tuple[int, bytes]] = field(default_factory=Counter)
 
     @property
@@ -48,9 +52,11 @@ class Answers:
         """Answers a second."""
         return len(self.took) / self.seconds
 
-    def quantile_ms(self, share: float) -> float:
-        """Of the time that an answered call took."""
-        return sorted(self.took)[int(share * len(self.took))] * 1e3
+    def quantile_ms(self, share: float, spans: Sequence[tuple[float, float]]) -> float:
+        """Of the time that an answered call took which was due in one of these spans."""
+        places = [place for span in spans for place in range(*(bisect_left(self.due, end) for end in span))]
+        took = sorted(self.took[place] for place in places)
+        return took[int(share * len(took))] * 1e3
 
 
 class CheckedLoad(LoadGenerator):
@@ -78,7 +84,10 @@ class CheckedLoad(LoadGenerator):
         seconds = self._now()
         self._outcome(seconds)  # waits for the last ones
         failed = Counter({status: count for status, count in self._statuses.items() if status != _OK})
-        return Answers(seconds, self._sent, failed, self._answered, self.distinct)
+        order = sorted(range(len(self._answered)), key=self._answered_due.__getitem__)
+        took = [self._answered[place] for place in order]
+        due_at = [self._start + self._answered_due[place] for place in order]
+        return Answers(seconds, self._sent, failed, took, due_at, self.distinct)
 
     def ended(self, number: int, answer: Answer) -> None:
         """Keeps an answer."""

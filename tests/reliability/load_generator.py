@@ -69,6 +69,7 @@ class LoadGenerator:
         self._sent = 0
         self._statuses: Counter[int] = Counter()
         self._answered: list[float] = []
+        self._answered_due: list[float] = []
         self._refused: list[float] = []
         self._start = time.perf_counter()
 
@@ -118,7 +119,11 @@ class LoadGenerator:
                     self.ended(number, answer)
                     took = now - due
                     self._statuses[answer.status] += 1
-                    (self._refused if answer.status != _OK else self._answered).append(took)
+                    if answer.status == _OK:
+                        self._answered.append(took)
+                        self._answered_due.append(due)
+                    else:
+                        self._refused.append(took)
         return bool(ready)
 
     def _outcome(self, seconds: float) -> Outcome:

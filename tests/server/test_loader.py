@@ -28,6 +28,12 @@ def go_on() -> None:
     """A checkpoint that changes nothing."""
 
 
+@pytest.fixture
+def programs(session_dir: Path) -> Path:
+    """Where all tests keep what is compiled."""
+    return session_dir / "programs"
+
+
 def children() -> list[int]:
     """The processes that load something for this one."""
     found = []
@@ -56,8 +62,8 @@ def meanwhile(do: Callable[[int], None]) -> threading.Thread:
     return thread
 
 
-def test_scores_are_the_same_bits(published: Published, towers_model: LoadedModel) -> None:
-    model = VersionLoader(go_on).load(published.directory, beside_serving=True)
+def test_scores_are_the_same_bits(published: Published, towers_model: LoadedModel, programs: Path) -> None:
+    model = VersionLoader(go_on, programs=programs).load(published.directory, beside_serving=True)
     users = np.arange(20, dtype=np.int32)
     items = np.arange(1, 21, dtype=np.int32)
     assert model.engine.score(users, items).tobytes() == towers_model.engine.score(users, items).tobytes()
@@ -66,11 +72,11 @@ def test_scores_are_the_same_bits(published: Published, towers_model: LoadedMode
     assert not children()
 
 
-def test_keras_stays_out_of_the_server(published: Published) -> None:
+def test_keras_stays_out_of_the_server(published: Published, programs: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nimport rankserve_server.server\n"
         "from rankserve_server.loader import VersionLoader\n"
-        f"VersionLoader(lambda: None).load(Path({str(published.directory)!r}))\n"
+        f"VersionLoader(lambda: None, programs=Path({str(programs)!r})).load(Path({str(published.directory)!r}))\n"
         "print(sorted({'keras', 'tensorflow', 'h5py'} & sys.modules.keys()))\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -109,22 +115,51 @@ def test_what_the_checkpoint_raises_ends_it(published: Published) -> None:
     assert not children()
 
 
-def test_it_comes_after_those_who_are_served(published: Published) -> None:
+def test_it_comes_after_those_who_are_served(published: Published, programs: Path) -> None:
     found: set[int] = set()
-
-    def watch(pid: int) -> None:
-        with suppress(ProcessLookupError):
-            while True:
-                found.add(os.getpriority(os.PRIO_PROCESS, pid))
-                time.sleep(0.01)
-
-    thread = meanwhile(watch)
-    VersionLoader(go_on).load(published.directory, beside_serving=True)
+    thread = meanwhile(lambda pid: watch(lambda: found.add(os.getpriority(os.PRIO_PROCESS, pid))))
+    VersionLoader(go_on, programs=programs).load(published.directory, beside_serving=True)
     thread.join()
     assert found == {0, 19}  # it starts as this one
 
 
-def test_a_version_that_changes_while_it_is_loaded(published: Published, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("beside_serving", "is_halted"), [(True, True), (False, False)])
+def test_it_is_halted_beside_a_busy_server(
+    published: Published, programs: Path, beside_serving: bool, is_halted: bool
+) -> None:
+    states: set[str] = set()
+    over = threading.Event()
+
+    def be_busy() -> None:
+        while not over.is_set():
+            sum(range(1_000))
+
+    def state_of(pid: int) -> str:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+
+    busy = threading.Thread(target=be_busy)
+    busy.start()
+    thread = meanwhile(lambda pid: watch(lambda: states.add(state_of(pid))))
+    try:
+        model = VersionLoader(go_on, programs=programs).load(published.directory, beside_serving)
+    finally:
+        over.set()
+        busy.join()
+    thread.join()
+    assert ("T" in states) == is_halted
+    assert model.version == 1
+    assert not children()
+
+
+def watch(look: Callable[[], None]) -> None:
+    """Looks at a process until it has gone."""
+    with suppress(ProcessLookupError, FileNotFoundError):
+        while True:
+            look()
+            time.sleep(0.005)
+
+
+def test_a_version_that_changes_while_it_is_loaded(published: Published, tmp_path: Path, programs: Path) -> None:
     directory = tmp_path / "towers" / "1"
     shutil.copytree(published.directory, directory)
     manifest = directory / "manifest.json"
@@ -136,7 +171,7 @@ def test_a_version_that_changes_while_it_is_loaded(published: Published, tmp_pat
     # Read by the other process before that or after it: either is refused, or nothing has changed for both.
     thread = meanwhile(change)
     try:
-        VersionLoader(go_on).load(directory)
+        VersionLoader(go_on, programs=programs).load(directory)
     except ArtifactError as error:
         assert "was changed while it was loaded" in str(error)  # noqa: PT017, it may as well be none
     thread.join()
@@ -152,6 +187,6 @@ class TestMemory:
         with pytest.raises(MemoryShortageError, match=r"it takes [0-9,]+ MiB and the machine has [0-9,]+ MiB left"):
             check_memory(1 << 60, None)
 
-    def test_a_version_is_held_against_it(self, published: Published) -> None:
+    def test_a_version_is_held_against_it(self, published: Published, programs: Path) -> None:
         with pytest.raises(MemoryShortageError, match=r"towers.1: it takes [01] MiB beside"):
-            VersionLoader(go_on, max_memory_mib=1).load(published.directory)
+            VersionLoader(go_on, programs=programs, max_memory_mib=1).load(published.directory)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from peak_memory import TESTS
 
 # Ids and a time of 8 bytes each, and a rating of 4.
@@ -42,6 +44,8 @@ print(peak_bytes(), "tensorflow" in sys.modules)
 """
 
 
+@pytest.mark.reliability
+@pytest.mark.timeout(900)
 def test_the_memory_that_training_takes() -> None:
     """At most four times the columns; TensorFlow, which is larger than all of them, is not imported."""
     peaks = []

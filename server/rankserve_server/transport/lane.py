@@ -54,6 +54,9 @@ _EVENTS_PER_ROUND = 512
 _EVENTS_WHEN_FULL = 16
 # How soon an idle lane notices that the server drains.
 _IDLE_SECONDS = 0.1
+# Before a server that has drained stops: so long without a new call, waited for so long at most.
+_SILENCE_SECONDS = 0.1
+_LONGEST_WAIT_FOR_SILENCE = 1.0
 
 
 class Lane:
@@ -72,6 +75,7 @@ class Lane:
         in_flight: requests that are being answered.
         streams: the RankStream calls that are open.
         open_calls: the other calls that stay open.
+        calls: how many there were.
         rounds: how many there were; they go on while nothing is asked, so that who stops counting hangs.
         draining: whether new requests are refused.
         stopping: whether no further calls are taken.
@@ -99,6 +103,7 @@ class Lane:
         self.in_flight = 0
         self.streams: set[StreamCall] = set()
         self.open_calls: set[OpenCall] = set()
+        self.calls = 0
         self.rounds = 0
         self._health_changes = 0
         self.draining = False
@@ -133,6 +138,7 @@ class Lane:
             if time.monotonic() >= until or self.stopping:
                 return self.in_flight
             time.sleep(_IDLE_SECONDS / 10)
+        self._wait_for_silence(until)
         return 0
 
     def stop_asking(self) -> None:
@@ -153,6 +159,14 @@ class Lane:
         """
         if self.draining:
             raise _shutting_down()
+
+    def _wait_for_silence(self, until: float) -> None:
+        """A call that meets the core's goodbye on its way is cut off without a reason; here it is told one."""
+        until = min(until, time.monotonic() + _LONGEST_WAIT_FOR_SILENCE)
+        before = None
+        while before != self.calls and time.monotonic() < until and not self.stopping:
+            before = self.calls
+            time.sleep(_SILENCE_SECONDS)
 
     def _run(self) -> None:
         computing = None
@@ -226,6 +240,7 @@ class _Arrivals:
         if event.success:
             if not self._lane.stopping:
                 self.ask()
+            self._lane.calls += 1
             call, gate = self._call_type(self._lane, event), self._lane.gate
             refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
             if refusal is None:

@@ -19,6 +19,8 @@ def write_small_csv(path: Path) -> None:
     path.write_text("userId,movieId,rating\n" + "".join(f"{user},{item},{value:g}\n" for user, item, value in rows))
 
 
+@pytest.mark.reliability
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("compiles_anew")
 def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     """The version that is published in the end is that of a training that nobody has killed."""

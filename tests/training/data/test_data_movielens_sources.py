@@ -264,6 +264,7 @@ def test_the_original_sizes(wheel: Path, tmp_path: Path) -> None:
     assert (tmp_path / "ml-100k" / "u.user").stat().st_size == 22_628
 
 
+@pytest.mark.reliability
 def test_killed_then_prepared_by_two_processes_at_once(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "downloads").mkdir()
     shutil.copy(wheel, tmp_path / "downloads")
