@@ -38,6 +38,13 @@ _NO_CONNECTION = (
     "empty address list",
 )
 _TOO_LARGE = "message larger than max"
+# Its words where something listens, and what they mean.
+_HANDSHAKES = {
+    "certificate_verify_failed": "the certificate of {target} is not trusted: give the authority that has signed it, "
+    "and the name that it is for",
+    "wrong_version_number": "{target} does not speak TLS: call it without",
+    "socket closed": "{target} ends connections at once: does it expect TLS, or a certificate of its clients?",
+}
 
 
 def from_rpc_error(error: grpc.RpcError, target: str, timeout: float | None) -> RankServeError:
@@ -72,7 +79,7 @@ def _build(
 
 def _class_of(code: grpc.StatusCode, message: str) -> type[RankServeError]:
     if code is grpc.StatusCode.UNAVAILABLE and any(words in message.lower() for words in _NO_CONNECTION):
-        return errors.Unreachable
+        return errors.Unreachable if _handshake(message) is None else errors.HandshakeFailed
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in message.lower():
         return errors.MessageTooLarge
     return _CLASSES.get(code, RankServeError)
@@ -80,6 +87,8 @@ def _class_of(code: grpc.StatusCode, message: str) -> type[RankServeError]:
 
 def _explain(kind: type[RankServeError], message: str, target: str, timeout: float | None) -> str:
     """The server's own words, and more where gRPC's alone would not help."""
+    if kind is errors.HandshakeFailed:
+        return f"{(_handshake(message) or '').format(target=target)} ({message})"
     if kind is errors.Unreachable:
         return f"no server answers at {target}: check the address and that the server is running ({message})"
     if kind is errors.Unavailable:
@@ -87,6 +96,11 @@ def _explain(kind: type[RankServeError], message: str, target: str, timeout: flo
     if kind is errors.DeadlineExceeded and timeout is not None:
         return f"no answer from {target} within {timeout:g} s: {message}"
     return message or f"{target} gave no reason"
+
+
+def _handshake(message: str) -> str | None:
+    """What is wrong where something listens; None where nothing does."""
+    return next((meaning for words, meaning in _HANDSHAKES.items() if words in message.lower()), None)
 
 
 def _details_of(error: grpc.RpcError) -> Iterable[Any]:

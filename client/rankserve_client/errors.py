@@ -88,6 +88,10 @@ class Unreachable(Unavailable):
     """UNAVAILABLE: no connection to any server could be made."""
 
 
+class HandshakeFailed(Unreachable):
+    """UNAVAILABLE: something listens, but does not speak TLS, speaks nothing else, or is not trusted."""
+
+
 class NotSupported(RankServeError):
     """UNIMPLEMENTED: the model or the server cannot do what was asked for."""
 

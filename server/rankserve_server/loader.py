@@ -166,6 +166,8 @@ class VersionLoader:
             raise ArtifactError(f"{directory} was changed while it was loaded; publish a new version instead")
         try:
             engine = Engine(unpack(stream, self.pool, checkpoint))
+        except MemoryError as error:
+            raise MemoryShortageError(f"{directory}: there is too little memory for its tables") from error
         except EOFError as error:
             raise ArtifactError(f"{directory}: the process that loads it ended before it had handed it over") from error
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, artifact.read_newcomers())

@@ -12,11 +12,18 @@ from client.command import run
 from client.conftest import Connect
 from client.scripted_server import ScriptedServer
 from client.test_client_messages import full_model
-from rankserve_client import RankingClient, Tls, Unavailable
+from rankserve_client import HandshakeFailed, RankingClient, Tls, Unavailable
 from reliability.certificates import Authority
 
 ELSEWHERE = "192.0.2.1:50051"
 SECRET = "rankserve_secret"
+# Of a connection that cannot be made, by what is wrong with it.
+SAID = {
+    "no certificate": "does it expect TLS, or a certificate of its clients",
+    "another authority": "is not trusted: give the authority that has signed it",
+    "those of the system": "is not trusted: give the authority that has signed it",
+    "plaintext": "does it expect TLS, or a certificate of its clients",
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +75,23 @@ async def test_others_do_not_come_in(
         "those of the system": True,
         "plaintext": False,
     }
-    with pytest.raises(Unavailable):
+    with pytest.raises(HandshakeFailed, match=SAID[wrong]):
         await connect(secured.target, tls=wrong_tls[wrong], retry=None).rank(1, [2])
     assert not secured.requests
+
+
+async def test_a_server_without_tls(connect: Connect, server: ScriptedServer) -> None:
+    with pytest.raises(HandshakeFailed, match=f"^{server.target} does not speak TLS: call it without"):
+        await connect(server.target, tls=True, retry=None).rank(1, [2])
+
+
+def test_the_command_says_what_it_is(secured: ScriptedServer) -> None:
+    """And not that a server should be started where one is."""
+    done = run("models", "--server", secured.target, "--tls")
+    assert done.returncode == 1
+    # gRPC's core has its own line about the handshake before that.
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(f"Error: the certificate of {secured.target} is not trusted: give the authority")
 
 
 async def test_a_token_file_is_read_again(connect: Connect, server: ScriptedServer, tmp_path: Path) -> None:

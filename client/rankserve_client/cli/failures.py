@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint
 import click
 
 from rankserve_client.cli.commands import extra_of
-from rankserve_client.errors import RankServeError, Unreachable
+from rankserve_client.errors import HandshakeFailed, RankServeError, Unreachable
 from rankserve_client.targets import is_local
 
 
@@ -30,7 +30,7 @@ def one_line_failures(running: Callable[[], EntryPoint | None]) -> Iterator[None
     except BrokenPipeError:
         raise  # click ends quietly where the reader of the output has gone
     except Unreachable as error:
-        if not is_local(error.target):
+        if isinstance(error, HandshakeFailed) or not is_local(error.target):
             raise click.ClickException(str(error)) from error
         raise click.ClickException(f"no server answers at {error.target}; start one with: rankserve serve") from error
     except RankServeError as error:
