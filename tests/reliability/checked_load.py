@@ -5,7 +5,7 @@ is a file of pickled messages, of which each call takes the next. ANSWERS is wri
 """
 
 import os
-import pickle
+import pickle  # between processes of the same test, for bytes that JSON cannot hold
 import select
 import subprocess
 import sys

@@ -27,7 +27,7 @@ class ModelsGroup(click.Group):
             raise TypeError(f"the entry point {entry_point.value} is not a click command")
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # as above
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         """Lists the commands without importing those of other packages."""
         rows = [(name, command.get_short_help_str(limit=100)) for name, command in self.commands.items()]
         rows += [(name, SUMMARIES.get(name, "")) for name in _added()]

@@ -3,7 +3,7 @@
 A compiled call is a machine's own: it fits the processor and the library versions that it was made with.
 """
 
-import pickle
+import pickle  # the structure of the tables is an object of JAX
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, TypeAlias
@@ -103,7 +103,7 @@ def unpack(stream: IO[bytes], pool: ProgramPool, checkpoint: Callable[[], None] 
     Raises:
         EOFError: where the stream ends before that.
     """
-    user_count, item_count, shapes, structure, calls = pickle.load(stream)  # noqa: S301, our own process wrote it, see above
+    user_count, item_count, shapes, structure, calls = pickle.load(stream)  # noqa: S301, our own process wrote it into the pipe
     leaves = []
     for shape in shapes:
         checkpoint()

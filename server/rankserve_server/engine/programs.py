@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import logging
 import os
-import pickle
+import pickle  # JAX has no other form for a program, and unpickles what it loads itself
 import stat
 import tempfile
 from collections.abc import Callable
@@ -119,7 +119,8 @@ def loaded(content: bytes) -> Callable[..., Any]:
     Args:
         content: of a process of our own: what is in it is trusted as code is.
     """
-    call: Callable[..., Any] = serialize_executable.deserialize_and_load(*pickle.loads(content))  # noqa: S301, see above
+    handed_over = pickle.loads(content)  # noqa: S301, written by our own processes, where nobody else can write
+    call: Callable[..., Any] = serialize_executable.deserialize_and_load(*handed_over)
     return call
 
 
