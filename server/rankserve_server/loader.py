@@ -5,6 +5,7 @@ steps of some milliseconds, between which requests are answered.
 """
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from rankserve_server.engine.parts import unpack
 from rankserve_server.engine.program_pool import ProgramPool
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.loader_messages import LoadReport, LoadRequest
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.manifest import MANIFEST_FILE
@@ -39,42 +41,6 @@ _LEAST_SHARE = 0.25
 _MOST_SECONDS = 900.0
 _STEP_SECONDS = 0.01
 _LOAD_SECONDS = 0.1
-
-
-class LoadRequest(msgspec.Struct, frozen=True):
-    """What the loading process is asked for.
-
-    Attributes:
-        directory: MODELS_DIR/NAME/VERSION.
-        max_table_mib: see `load_version`.
-        trusted_keys: files of public keys, likewise.
-        niceness: 0 to 19.
-        programs: where compiled programs are kept; None for nowhere.
-    """
-
-    directory: str
-    max_table_mib: float
-    trusted_keys: list[str]
-    niceness: int
-    programs: str | None
-
-
-class LoadReport(msgspec.Struct, frozen=True):
-    """What the loading process says before it hands over the engine.
-
-    Attributes:
-        error: why there is none; empty where there is one.
-        is_machine: whether the machine is to blame for that.
-        manifest_sha256: of the manifest that it has read.
-        table_bytes: what the engine's tables take.
-        jax_version: what it was compiled with.
-    """
-
-    error: str = ""
-    is_machine: bool = False
-    manifest_sha256: str = ""
-    table_bytes: int = 0
-    jax_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,9 +203,16 @@ class _Watch:
                 self._found = error
                 self._process.kill()
                 return
-            if self._gives_way:
+            if self._gives_way and self._has_its_priority():
                 share = max(_LEAST_SHARE, 1 - load.share())
                 self._halt(_STEP_SECONDS * (1 / share - 1))
+
+    def _has_its_priority(self) -> bool:
+        """From then on it ends with this process; one that was halted before would outlive it, for ever."""
+        try:
+            return os.getpriority(os.PRIO_PROCESS, self._process.pid) == _BESIDE_SERVING
+        except ProcessLookupError:  # it has ended
+            return False
 
     def _halt(self, seconds: float) -> None:
         self._process.send_signal(signal.SIGSTOP)

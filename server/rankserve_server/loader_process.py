@@ -15,8 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from rankserve_server.loader import LoadReport, LoadRequest
-from rankserve_training.artifact.manifest import MANIFEST_FILE
+from rankserve_server.loader_messages import LoadReport, LoadRequest
 
 _PR_SET_PDEATHSIG = 1
 # Where memory is short, this process is to go first.
@@ -55,6 +54,7 @@ def _load(request: LoadRequest, stream: BinaryIO) -> None:
     from rankserve_server.loading import load_version
     from rankserve_training.artifact import ArtifactError
     from rankserve_training.artifact.errors import UntrustedError
+    from rankserve_training.artifact.manifest import MANIFEST_FILE
     from rankserve_training.artifact.signing import read_trusted_keys
 
     directory = Path(request.directory)

@@ -151,6 +151,43 @@ def test_it_is_halted_beside_a_busy_server(
     assert not children()
 
 
+def test_one_that_is_halted_ends_with_a_server_that_is_killed(published: Published) -> None:
+    code = (
+        "import sys, threading\nfrom pathlib import Path\nfrom rankserve_server.loader import VersionLoader\n"
+        "def be_busy():\n    while True: sum(range(1_000))\n"
+        "threading.Thread(target=be_busy, daemon=True).start()\n"
+        f"VersionLoader(lambda: None).load(Path({str(published.directory)!r}), True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as server:
+        until = time.monotonic() + 60
+        while "T" not in (found := states_of_children(server.pid)).values():
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        server.kill()
+    while any(is_there(pid) for pid in found):
+        assert time.monotonic() < until, "it is still there"
+        time.sleep(0.01)
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process has not ended; who has adopted it need not have noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def states_of_children(parent: int) -> dict[int, str]:
+    """The states of the processes that a process has started."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, its_parent = path.read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
+            if int(its_parent) == parent:
+                found[int(path.parent.name)] = state
+    return found
+
+
 def watch(look: Callable[[], None]) -> None:
     """Looks at a process until it has gone."""
     with suppress(ProcessLookupError, FileNotFoundError):

@@ -1,0 +1,42 @@
+"""What a server and the process that loads a version for it tell each other.
+
+Apart from both, so that the latter has its priority before it imports anything large.
+"""
+
+import msgspec
+
+
+class LoadRequest(msgspec.Struct, frozen=True):
+    """What the loading process is asked for.
+
+    Attributes:
+        directory: MODELS_DIR/NAME/VERSION.
+        max_table_mib: see `load_version`.
+        trusted_keys: files of public keys, likewise.
+        niceness: 0 to 19.
+        programs: where compiled programs are kept; None for nowhere.
+    """
+
+    directory: str
+    max_table_mib: float
+    trusted_keys: list[str]
+    niceness: int
+    programs: str | None
+
+
+class LoadReport(msgspec.Struct, frozen=True):
+    """What the loading process says before it hands over the engine.
+
+    Attributes:
+        error: why there is none; empty where there is one.
+        is_machine: whether the machine is to blame for that.
+        manifest_sha256: of the manifest that it has read.
+        table_bytes: what the engine's tables take.
+        jax_version: what it was compiled with.
+    """
+
+    error: str = ""
+    is_machine: bool = False
+    manifest_sha256: str = ""
+    table_bytes: int = 0
+    jax_version: str = ""
