@@ -33,10 +33,10 @@ from rankserve_training.artifact.signing import read_trusted_keys
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-# Beside a serving version loading has the lowest priority that there is. Also who takes only what is left costs the
+# Beside a serving version loading has a low priority, not the lowest: beside others it would never end. That costs the
 # others something, by the caches and the memory that they share: so it takes no more of a processor than the server
 # leaves of one, and this share where that is busy.
-_BESIDE_SERVING = 19
+_BESIDE_SERVING = 10
 _LEAST_SHARE = 0.25
 _MOST_SECONDS = 900.0
 _STEP_SECONDS = 0.01

@@ -120,7 +120,7 @@ def test_it_comes_after_those_who_are_served(published: Published, programs: Pat
     thread = meanwhile(lambda pid: watch(lambda: found.add(os.getpriority(os.PRIO_PROCESS, pid))))
     VersionLoader(go_on, programs=programs).load(published.directory, beside_serving=True)
     thread.join()
-    assert found == {0, 19}  # it starts as this one
+    assert found == {0, 10}  # it starts as this one
 
 
 @pytest.mark.parametrize(("beside_serving", "is_halted"), [(True, True), (False, False)])
