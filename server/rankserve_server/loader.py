@@ -24,7 +24,7 @@ from rankserve_server.engine.parts import unpack
 from rankserve_server.engine.program_pool import ProgramPool
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.loader_messages import LoadReport, LoadRequest
+from rankserve_server.loader_messages import LoadReport, LoadRequest, encode_request
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.manifest import MANIFEST_FILE
@@ -78,8 +78,8 @@ class VersionLoader:
         keys = [str(path.absolute()) for path in self.trusted_keys]
         niceness = _BESIDE_SERVING if beside_serving else 0
         programs = None if self.programs is None else str(self.programs.absolute())
-        request = LoadRequest(str(directory.absolute()), self.max_table_mib, keys, niceness, programs)
-        command = [sys.executable, "-m", "rankserve_server.loader_process", msgspec.json.encode(request).decode()]
+        request = LoadRequest(os.getpid(), str(directory.absolute()), self.max_table_mib, keys, niceness, programs)
+        command = [sys.executable, "-m", "rankserve_server.loader_process", encode_request(request)]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603, our own code
             try:
                 return self._received(directory, process, trusted_keys, beside_serving)

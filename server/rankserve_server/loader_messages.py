@@ -10,6 +10,7 @@ class LoadRequest(msgspec.Struct, frozen=True):
     """What the loading process is asked for.
 
     Attributes:
+        server: the process id of who asks.
         directory: MODELS_DIR/NAME/VERSION.
         max_table_mib: see `load_version`.
         trusted_keys: files of public keys, likewise.
@@ -17,6 +18,7 @@ class LoadRequest(msgspec.Struct, frozen=True):
         programs: where compiled programs are kept; None for nowhere.
     """
 
+    server: int
     directory: str
     max_table_mib: float
     trusted_keys: list[str]
@@ -40,3 +42,8 @@ class LoadReport(msgspec.Struct, frozen=True):
     manifest_sha256: str = ""
     table_bytes: int = 0
     jax_version: str = ""
+
+
+def encode_request(request: LoadRequest) -> str:
+    """The request as the loading process takes it, its one argument."""
+    return msgspec.json.encode(request).decode()

@@ -4,7 +4,6 @@ It reads the files, builds the Keras model, compiles and replays the golden requ
 stdout. Whatever a version does to it, the server goes on: it may be killed, run out of memory or take all day.
 """
 
-import ctypes
 import hashlib
 import logging
 import os
@@ -16,8 +15,8 @@ from typing import BinaryIO
 import msgspec
 
 from rankserve_server.loader_messages import LoadReport, LoadRequest
+from rankserve_server.parent import end_with_parent
 
-_PR_SET_PDEATHSIG = 1
 # Where memory is short, this process is to go first.
 _OOM_SCORE = "1000"
 # Keras imports these where it finds them, for pictures and reports: a third of the time that its import takes.
@@ -28,6 +27,7 @@ def main() -> None:
     """Loads what the first argument asks for."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     request = msgspec.json.decode(sys.argv[1], type=LoadRequest)
+    end_with_parent(request.server, signal.SIGKILL)
     _be_modest(request.niceness)
     # What libraries print must not get into the engine's stream.
     with os.fdopen(os.dup(1), "wb") as stream:
@@ -36,7 +36,6 @@ def main() -> None:
 
 
 def _be_modest(niceness: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle; it ends this process
     os.nice(niceness)
     try:

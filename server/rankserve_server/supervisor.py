@@ -68,6 +68,7 @@ class Supervisor:
             sys.executable,
             "-m",
             "rankserve_server.worker",
+            str(os.getpid()),
             encode_config(config),
             stdout=PIPE,
             env=unnotified(os.environ),

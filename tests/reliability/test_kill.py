@@ -17,7 +17,8 @@ from reliability.test_worker_kill import workers_of
 SHORT_DELAYS = (0.5, 1.5)
 DELAYS = (0.1, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.2, 2.8, 3.5)
 LOADED_SECONDS = 1.0
-ORPHAN_SECONDS = 20.0
+# The time that a worker has to finish what is in flight, and to end.
+ORPHAN_SECONDS = 40.0
 RATE = 3_000.0
 CANDIDATES = 500
 

@@ -127,7 +127,10 @@ def test_files_that_cannot_be_used_leave_the_old_ones_and_are_told_once(
         if broken == "gone":
             key.unlink()
         else:
-            key.write_bytes(good.key[:40] if broken == "half written" else other.key)
+            # In one step: a file that is written may be looked at twice, while it is empty and after that.
+            scratch = key.with_suffix(".new")
+            scratch.write_bytes(good.key[:40] if broken == "half written" else other.key)
+            scratch.rename(key)
         for _ in range(3):
             assert served.shown() == before
         wait_for_answers(load)
