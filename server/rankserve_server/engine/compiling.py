@@ -103,7 +103,7 @@ def _compile_keras_pairs(score: Score, variables: Variables, bucket: int) -> Cal
         blocks = (each.reshape(-1, block_rows) for each in (user_rows, item_rows))
         return by_blocks(lambda users, items: score(variables, users, items), *blocks)
 
-    return compiled(jax.jit(score_pairs).lower(NO_TABLES, NO_TABLES, variables, rows, rows))
+    return compiled(score_pairs, NO_TABLES, NO_TABLES, variables, rows, rows)
 
 
 class _Compiler:
@@ -134,7 +134,7 @@ class _Compiler:
 
             return by_blocks(score_block, start + np.arange(0, LARGEST_BUCKET, BLOCK_ROWS, dtype=np.int32))
 
-        return self._compile(score_slice, row, row)
+        return self._compile(score_slice, row, row, batch)
 
     def _pairs(self, bucket: int) -> Call:
         rows = jax.ShapeDtypeStruct((bucket,), np.int32)
@@ -149,11 +149,12 @@ class _Compiler:
 
             return by_blocks(score_block, user_rows.reshape(-1, block_rows), item_rows.reshape(-1, block_rows))
 
-        return self._compile(score_pairs, rows, rows)
+        return self._compile(score_pairs, rows, rows, bucket)
 
-    def _compile(self, function: Callable[..., Any], *row_shapes: Any) -> Call:
+    def _compile(self, function: Callable[..., Any], users: Any, items: Any, size: int) -> Call:
+        """Of a function that closes over the formula and a size."""
         self._checkpoint()
-        return compiled(jax.jit(function).lower(*self._tables, *row_shapes))
+        return compiled(function, *self._tables, users, items, closed_over=(self._formula, size))
 
 
 def _equal_pair_calls(parts: EngineParts) -> Mapping[int, Call]:

@@ -104,7 +104,7 @@ def _compile_pairs(parts: EngineParts, formula: Formula, bucket: int) -> Call:
 
     pairs = jax.ShapeDtypeStruct((bucket,), np.int32)
     tables = (no_sums(parts.users), parts.items, no_sums(parts.items), parts.weights)
-    return compiled(jax.jit(score_pairs).lower(*tables, pairs, pairs))
+    return compiled(score_pairs, *tables, pairs, pairs, closed_over=(formula, bucket, first_new_row))
 
 
 def _with_room(entries: Side) -> Side:
@@ -115,7 +115,7 @@ def _with_room(entries: Side) -> Side:
 def _compile_sums(known: Side, entries: Side) -> Call:
     blocks = np.zeros((BLOCKS, BLOCK_ENTRIES), np.int32)
     arguments = (NO_ROWS, blocks, blocks.astype(np.float32), blocks[:, 0], np.int32(0))
-    return compiled(jax.jit(_add_entries).lower(known, entries, no_sums(known), *arguments))
+    return compiled(_add_entries, known, entries, no_sums(known), *arguments, closed_over=())
 
 
 def _add_entries(

@@ -5,6 +5,7 @@ kept must be as safe from others as the program that is installed.
 """
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 # Some 100 kB each; a model has some 25.
 _MOST_KEPT = 1_000
+# What the compiler reads of the environment begins with these.
+_COMPILER_SETTINGS = ("JAX_", "XLA_", "PJRT_")
 _FOR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -55,13 +58,13 @@ class ProgramStore:
             raise PermissionError(f"{directory} can be written by others; programs are kept where nobody else can")
         self._directory = directory
 
-    def compiled(self, lowered: Any) -> Program:
-        """The program of `jax.jit(...).lower(...)`, compiled unless it is here."""
-        path = self._directory / _key(lowered)
+    def compiled(self, key: str, compile_: Callable[[], Any]) -> Program:
+        """The program of a key, compiled unless it is here."""
+        path = self._directory / key
         found = _read(path)
         if found is not None:
             return found
-        call = lowered.compile()
+        call = compile_()
         program = Program(call, _content_of(call))
         self._keep(path, program)
         return program
@@ -102,10 +105,25 @@ def keep_programs_in(directory: Path | None) -> None:
         _log.warning("What is compiled is not kept: %s.", error)
 
 
-def compiled(lowered: Any) -> Callable[..., Any]:
-    """The program of `jax.jit(...).lower(...)`."""
-    call: Callable[..., Any] = lowered.compile() if _store is None else _store.compiled(lowered)
-    return call
+def compiled(function: Callable[..., Any], *arguments: Any, closed_over: object = None) -> Callable[..., Any]:
+    """The program of a function for arguments of some shapes.
+
+    Args:
+        function: what JAX is to trace.
+        arguments: arrays, or what JAX takes for their shapes.
+        closed_over: for a function of this package, all that it takes from elsewhere than its arguments and the code
+            of this package, with a `repr` that says it: a kept program is then found by that. Tracing a function just
+            to know that it is the same takes longer than to load its program. None where nobody can say: it is traced.
+    """
+    jitted = jax.jit(function)
+    if _store is None:
+        call: Callable[..., Any] = jitted.lower(*arguments).compile()
+        return call
+    if closed_over is not None:
+        key = _key(function.__module__, function.__qualname__, repr(closed_over), _shapes(arguments), _own_code())
+        return _store.compiled(key, lambda: jitted.lower(*arguments).compile())
+    lowered = jitted.lower(*arguments)
+    return _store.compiled(_key(lowered.as_text(), lowered.in_tree, lowered.out_tree), lowered.compile)
 
 
 def content_of(call: Callable[..., Any]) -> bytes:
@@ -142,13 +160,28 @@ def _read(path: Path) -> Program | None:
     return program
 
 
-def _key(lowered: Any) -> str:
+def _key(*parts: object) -> str:
     """Of what is computed, with what it is compiled, and for which processor."""
-    parts = (lowered.as_text(), lowered.in_tree, lowered.out_tree, jax.__version__, metadata.version("jaxlib"))
-    settings = (os.environ.get("XLA_FLAGS", ""), os.environ.get("PJRT_NPROC", ""), _processor())
-    return hashlib.sha256("\0".join(map(str, (*parts, *settings))).encode()).hexdigest()
+    settings = sorted(item for item in os.environ.items() if item[0].startswith(_COMPILER_SETTINGS))
+    made_by = (jax.__version__, metadata.version("jaxlib"), settings, _processor())
+    return hashlib.sha256("\0".join(map(str, (*parts, *made_by))).encode()).hexdigest()
 
 
+def _shapes(arguments: Any) -> str:
+    leaves, structure = jax.tree.flatten(arguments)
+    return f"{structure} {[(str(leaf.dtype), leaf.shape) for leaf in leaves]}"
+
+
+@functools.cache
+def _own_code() -> str:
+    """Of this package, which has whatever its functions are made of but for what they close over."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@functools.cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
