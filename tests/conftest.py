@@ -16,6 +16,7 @@ from filelock import FileLock
 # JAX reads its flags once in a process: those of the server, before a test starts it without them.
 import rankserve_server.engine.jax_setup  # noqa: F401, for its effect
 from integration.server_process import RANKSERVE, ServerProcess
+from rankserve_server.engine.programs import keep_programs_in
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and whatever that starts inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,13 +35,20 @@ def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _compiled(session_dir: Path) -> None:
-    """What one process under test has compiled, later ones of the session take from here: most have the same shapes.
+@pytest.fixture(scope="session")
+def programs(session_dir: Path) -> Path:
+    """Where servers under test keep what they compile."""
+    return session_dir / "cache" / "rankserve" / "programs"
 
-    Servers keep it in the user's cache, trainings where JAX is told to. JAX has been imported before, so that the
-    process of the tests itself always compiles anew. See `compiles_anew`.
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled(session_dir: Path, programs: Path) -> None:
+    """What one process has compiled, later ones of the session take from here: most have the same shapes.
+
+    Servers keep it in the user's cache, as the engines of the tests' own process do; trainings where JAX is told to.
+    See `compiles_anew`.
     """
+    keep_programs_in(programs)
     os.environ |= {
         "XDG_CACHE_HOME": str(session_dir / "cache"),
         "JAX_COMPILATION_CACHE_DIR": str(session_dir / "compiled"),

@@ -11,9 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -35,14 +33,16 @@ class Answers:
         seconds: how long calls were made.
         calls: how many.
         failed: how many ended with each status but OK, by its number; -1 is one that was only reset.
+        failed_due: when each of these was due, on the clock of `time.perf_counter`, which all processes share.
         took: seconds of each answered call, from when it was due.
-        due: when each of these was, on the clock of `time.perf_counter`, which all processes share.
+        due: when each of these was, likewise.
         distinct: how often each answer came to each request, by the request's number and the message.
     """
 
     seconds: float
     calls: int
     failed: Counter[int]
+    failed_due: list[float]
     took: list[float]
     due: list[float]
     distinct: Counter[tuple[int, bytes]] = field(default_factory=Counter)
@@ -51,12 +51,6 @@ class Answers:
     def rate(self) -> float:
         """Answers a second."""
         return len(self.took) / self.seconds
-
-    def quantile_ms(self, share: float, spans: Sequence[tuple[float, float]]) -> float:
-        """Of the time that an answered call took which was due in one of these spans."""
-        places = [place for span in spans for place in range(*(bisect_left(self.due, end) for end in span))]
-        took = sorted(self.took[place] for place in places)
-        return took[int(share * len(took))] * 1e3
 
 
 class CheckedLoad(LoadGenerator):
@@ -87,7 +81,8 @@ class CheckedLoad(LoadGenerator):
         order = sorted(range(len(self._answered)), key=self._answered_due.__getitem__)
         took = [self._answered[place] for place in order]
         due_at = [self._start + self._answered_due[place] for place in order]
-        return Answers(seconds, self._sent, failed, took, due_at, self.distinct)
+        failed_due = sorted(self._start + due for due in self._refused_due)
+        return Answers(seconds, self._sent, failed, failed_due, took, due_at, self.distinct)
 
     def ended(self, number: int, answer: Answer) -> None:
         """Keeps an answer."""
@@ -131,10 +126,10 @@ class RunningLoad:
         return found
 
 
-def responses_of(answers: Answers) -> list[tuple[int, ranking_pb2.RankResponse, int]]:
-    """Each distinct answer, with the number of its request and how often it came."""
+def responses_of(distinct: Counter[tuple[int, bytes]]) -> list[tuple[int, ranking_pb2.RankResponse, int]]:
+    """Each of `Answers.distinct`, with the number of its request and how often it came."""
     found = []
-    for (request, body), count in answers.distinct.items():
+    for (request, body), count in distinct.items():
         (content,) = messages_of(body)
         found.append((request, ranking_pb2.RankResponse.FromString(content), count))
     return found

@@ -71,6 +71,7 @@ class LoadGenerator:
         self._answered: list[float] = []
         self._answered_due: list[float] = []
         self._refused: list[float] = []
+        self._refused_due: list[float] = []
         self._start = time.perf_counter()
 
     def run_closed(self, in_flight: int, seconds: float) -> Outcome:
@@ -124,6 +125,7 @@ class LoadGenerator:
                         self._answered_due.append(due)
                     else:
                         self._refused.append(took)
+                        self._refused_due.append(due)
         return bool(ready)
 
     def _outcome(self, seconds: float) -> Outcome:

@@ -8,8 +8,12 @@ import json
 import os
 import shutil
 import time
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -27,8 +31,9 @@ SHORT_RELOADS = 2
 SHARE_OF_CAPACITY = float(os.environ.get("RELOADS_SHARE", "0.7"))
 # So little that it is answered whatever else the machine has to do.
 SMALL_SHARE = 0.1
-CAPACITY_SECONDS = 4.0
-# Between two reloads as long as the last one took, or so long: neighbours of a moment are those of both.
+CAPACITY_SECONDS = 3.0
+LESS = 0.9
+# Before a reload as long as the last one took, or so long: neighbours of a moment are those of both.
 LONGEST_PAUSE_SECONDS = 10.0
 # What is different about the versions that take turns.
 KINDS = 3
@@ -36,6 +41,7 @@ REQUESTS, CANDIDATES = 40, 100
 # Of the time that 99 of 100 answers take, to that without reloads; neighbours on the machine count as much.
 SLOWER = float(os.environ.get("RELOADS_SLOWER", "5"))
 LOAD_SECONDS = 120.0
+Requests: TypeAlias = list[ranking_pb2.RankRequest]
 # The first few fill caches of the allocator and of the runtime.
 FIRST_RELOADS = 3
 GROWTH_KIB = 48 * 1024
@@ -96,53 +102,122 @@ def reload_under_load(
 ) -> float:
     """Publishes so many versions, each once the one before it answers and some time has gone.
 
+    What the server can answer is measured before each: what else the machine does changes.
+
     Returns:
-        How many times as long 99 of 100 answers took during the reloads as between them.
+        How many times as long 99 of 100 answers took during the reloads as before them.
     """
     flags = ("--transport", transport, "--watch-seconds", "0.2")
     server = start_server(*flags, models=versions.directory.parent).wait_until_ready()
     requests = requests_to(versions.kinds[0])
-    for seconds in (1.0, CAPACITY_SECONDS):  # whatever is allocated once is allocated in the first
-        with RunningLoad(server.address, 0, requests) as load:
-            time.sleep(seconds)
-            rate = share * load.end().rate
-    figures: list[Figures] = []
-    during: list[tuple[float, float]] = []
-    between: list[tuple[float, float]] = []
-    with RunningLoad(server.address, rate, requests) as load, RankingClient(server.address) as client:
+    run(server, 0, requests, seconds=1.0)  # whatever is allocated once is allocated then
+    rounds: list[Round] = []
+    with RankingClient(server.address) as client:
         for _ in range(reloads):
-            started = time.perf_counter()
-            wait_for_version(client, versions.publish())
-            ended = time.perf_counter()
-            during.append((started, ended))
-            figures.append(Figures.of(server))
-            time.sleep(min(ended - started, longest_pause))
-            between.append((ended, time.perf_counter()))
-        answers = load.end()
-    without, with_reloads = (answers.quantile_ms(0.99, spans) for spans in (between, during))
-    took = [ended - started for started, ended in during]
+            rate = share * capacity(server, requests)
+            pause = min(rounds[-1].seconds, longest_pause) if rounds else longest_pause
+            rounds.append(Round.of(server, client, versions, requests, rate, pause))
+    figures = [each.figures for each in rounds]
+    during, before = (
+        quantile_ms(0.99, [took for each in rounds for took in times(each)]) for times in (Round.during, Round.before)
+    )
+    failed = sum((each.answers.failed for each in rounds), Counter())
     print(
-        f"\n{transport}: {reloads} reloads, each in {min(took):.1f} to {max(took):.1f} s, at {rate:,.0f} calls a "
-        f"second, {answers.calls:,} calls, failed: {dict(answers.failed)}; p99 {with_reloads:.2f} ms during reloads, "
-        f"{without:.2f} ms between them; {figures[0]}, then {figures[-1]}",
+        f"\n{transport}: {reloads} reloads, each in {spread(each.seconds for each in rounds)} s, "
+        f"at {spread(each.answers.rate for each in rounds)} calls a second, {share:g} of what could be answered; "
+        f"{sum(each.answers.calls for each in rounds):,} calls, failed: {dict(failed)}, "
+        f"{sum(each.failed_before() for each in rounds):,} of them before a version was published; "
+        f"p99 {during:.2f} ms during reloads, {before:.2f} ms before them; {figures[0]}, then {figures[-1]}",
         end="",
         flush=True,
     )
-    assert not answers.failed
-    answered = check_answers(versions, requests, answers)
+    assert not failed
+    answered = check_answers(versions, requests, sum((each.answers.distinct for each in rounds), Counter()))
     assert set(range(versions.newest - reloads + 1, versions.newest + 1)) <= set(answered)
     if reloads > FIRST_RELOADS:
         figures[FIRST_RELOADS].check_same(figures[-1])
     stopped = server.stop()
     assert (stopped.code, stopped.errors.count("Traceback")) == (0, 0), stopped.errors
-    return with_reloads / without
+    return during / before
 
 
-def check_answers(versions: Versions, requests: list[ranking_pb2.RankRequest], answers: Answers) -> Counter[int]:
+@dataclass(frozen=True)
+class Round:
+    """A reload, and the load before it and meanwhile.
+
+    Attributes:
+        answers: of both.
+        started: when the version was published, on the clock of the answers.
+        ended: when it answered.
+        figures: what the server held then.
+    """
+
+    answers: Answers
+    started: float
+    ended: float
+    figures: "Figures"
+
+    @staticmethod
+    def of(
+        server: ServerProcess, client: RankingClient, versions: Versions, requests: Requests, rate: float, pause: float
+    ) -> "Round":
+        """One round, at so many calls a second."""
+        with RunningLoad(server.address, rate, requests) as load:
+            time.sleep(pause)
+            started = time.perf_counter()
+            wait_for_version(client, versions.publish())
+            ended, figures = time.perf_counter(), Figures.of(server)
+            return Round(load.end(), started, ended, figures)
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.started
+
+    def before(self) -> list[float]:
+        """Seconds of each answer that was due before the version was published."""
+        return self.answers.took[: bisect_left(self.answers.due, self.started)]
+
+    def during(self) -> list[float]:
+        """Likewise until it answered."""
+        due = self.answers.due
+        return self.answers.took[bisect_left(due, self.started) : bisect_left(due, self.ended)]
+
+    def failed_before(self) -> int:
+        """How many calls failed that were due before the version was published."""
+        return bisect_left(self.answers.failed_due, self.started)
+
+
+def capacity(server: ServerProcess, requests: Requests) -> float:
+    """How many calls a second it answers all of, where they come at random.
+
+    As many as are answered with some in flight at any time are too many of those: at times more of them come.
+    """
+    rate = run(server, 0, requests, CAPACITY_SECONDS).rate
+    while run(server, rate, requests, CAPACITY_SECONDS).failed:
+        rate *= LESS
+    return rate
+
+
+def run(server: ServerProcess, rate: float, requests: Requests, seconds: float) -> Answers:
+    with RunningLoad(server.address, rate, requests) as load:
+        time.sleep(seconds)
+        return load.end()
+
+
+def quantile_ms(share: float, seconds: list[float]) -> float:
+    return sorted(seconds)[int(share * len(seconds))] * 1e3
+
+
+def spread(values: Iterable[float]) -> str:
+    found = sorted(values)
+    return f"{found[0]:,.1f} to {found[-1]:,.1f}"
+
+
+def check_answers(versions: Versions, requests: Requests, distinct: Counter[tuple[int, bytes]]) -> Counter[int]:
     """Holds each answer against the definition of the version that it names; returns how many there were of each."""
     found: Counter[int] = Counter()
     checked: set[tuple[int, int, bytes]] = set()
-    for request, response, count in responses_of(answers):
+    for request, response, count in responses_of(distinct):
         version = response.model_version
         found[version] += count
         response.model_version = version % KINDS
@@ -155,7 +230,7 @@ def check_answers(versions: Versions, requests: list[ranking_pb2.RankRequest], a
     return found
 
 
-def requests_to(towers: Towers) -> list[ranking_pb2.RankRequest]:
+def requests_to(towers: Towers) -> Requests:
     random = np.random.default_rng(7)
     users = [*random.choice(towers.user_ids, REQUESTS - 1).tolist(), STRANGER]
     candidates = [random.choice(towers.item_ids, CANDIDATES).tolist() for _ in users]

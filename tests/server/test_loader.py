@@ -28,12 +28,6 @@ def go_on() -> None:
     """A checkpoint that changes nothing."""
 
 
-@pytest.fixture
-def programs(session_dir: Path) -> Path:
-    """Where all tests keep what is compiled."""
-    return session_dir / "programs"
-
-
 def children() -> list[int]:
     """The processes that load something for this one."""
     found = []

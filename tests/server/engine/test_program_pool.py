@@ -10,18 +10,10 @@ from rankserve_server.engine.compiling import compile_engine
 from rankserve_server.engine.engine import Engine
 from rankserve_server.engine.parts import pack, unpack
 from rankserve_server.engine.program_pool import ProgramPool
-from rankserve_server.engine.programs import keep_programs_in, loaded
+from rankserve_server.engine.programs import loaded
 from rankserve_server.engine.tables import rows_with_room
 from server.engine.test_newcomers import BAGS, ITEMS, MODEL, USERS
 from server.engine.test_towers import tower_model
-
-
-@pytest.fixture(autouse=True)
-def _kept(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """As in the process that loads: what two versions have in common is compiled once."""
-    keep_programs_in(tmp_path_factory.getbasetemp() / "kept-programs")
-    yield
-    keep_programs_in(None)
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ ROWS = np.arange(8, dtype=np.float32)
 
 
 @pytest.fixture(autouse=True)
-def _nowhere_afterwards() -> Iterator[None]:
-    yield
+def _nowhere_at_first(programs: Path) -> Iterator[None]:
     keep_programs_in(None)
-    jax.config.update("jax_enable_compilation_cache", True)
+    yield
+    keep_programs_in(programs)
 
 
 def line(factor: float = 2.0, rows: int = 8, **options: Any) -> Callable[..., Any]:
