@@ -1,6 +1,7 @@
 """Running a server, or several, from a process that has imported nothing heavy yet."""
 
 import asyncio
+import gc
 import logging
 
 from rankserve_server.config import ServerConfig
@@ -32,7 +33,9 @@ async def _serve(config: ServerConfig) -> None:
 
         await Supervisor(config).run()
         return
-    # JAX and gRPC are imported here, in the process that serves: never in one that starts others.
+    # JAX and gRPC are imported here, in the process that serves: never in one that starts others. There is no garbage
+    # to be looked for before it serves.
+    gc.disable()
     from rankserve_server.server import Server
 
     await Server(config).run()

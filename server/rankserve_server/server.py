@@ -202,6 +202,7 @@ def _freeze_heap() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECTED_OBJECTS)
+    gc.enable()  # see `running`
 
 
 def _describe(model: LoadedModel) -> str:
