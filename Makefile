@@ -74,9 +74,14 @@ test: data
 soak: data
 	SOAK_CALLS=$(SOAK_CALLS) $(BIN)/python -m pytest -m soak --capture=no
 
-# The other long tests. What was tried, and how often, is printed.
+# The other long tests. What was tried, and how often, is printed: of those that run side by side at the end.
 reliability: data
-	$(BIN)/python -m pytest -m reliability --capture=no
+	@status=0; \
+	set -x; \
+	$(BIN)/python -m pytest -m 'reliability and not alone' --numprocesses=$(TEST_PROCESSES) --dist=worksteal -rfEsP \
+		--show-capture=stdout || status=1; \
+	$(BIN)/python -m pytest -m 'reliability and alone' --capture=no || status=1; \
+	exit $$status
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -95,6 +95,7 @@ def test_probes_are_answered_under_load(server: ServerProcess) -> None:
 
 
 @pytest.mark.reliability
+@pytest.mark.alone
 def test_probes_are_answered_under_any_load(server: ServerProcess) -> None:
     probe_under_load(server, SECONDS)
 

@@ -46,6 +46,7 @@ def test_a_burst_is_answered_in_part_and_forgotten(start_trained: StartServer) -
 
 
 @pytest.mark.reliability
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_goodput_holds(start_trained: StartServer) -> None:
     overloaded = Overloaded(start_trained("--transport", "direct").wait_until_ready(), SECONDS)
@@ -55,6 +56,7 @@ def test_goodput_holds(start_trained: StartServer) -> None:
 
 
 @pytest.mark.reliability
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_asyncio_does_not_collapse(start_trained: StartServer) -> None:
     """grpc.aio spends more on a call than we on its candidates, so that the core has to turn most of them away."""

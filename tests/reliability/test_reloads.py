@@ -91,6 +91,7 @@ def test_new_versions_are_not_noticed(start_server: StartServer, versions: Versi
 
 
 @pytest.mark.reliability
+@pytest.mark.alone
 @pytest.mark.timeout(7_200)
 def test_nobody_waits_for_new_versions(start_server: StartServer, versions: Versions) -> None:
     slower = reload_under_load(start_server, versions, "direct", RELOADS, SHARE_OF_CAPACITY, LONGEST_PAUSE_SECONDS)
