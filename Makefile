@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/installed
 INSTALLING := $(VENV)/installing
 PROTOS := $(sort $(shell find protos -name '*.proto'))
 PROTO_OUT := protos
+OTHER_PROTOS := $(sort $(shell find server -name '*.proto'))
+OTHER_PROTO_OUT := server
 PEERS := triton mlserver kserve ray
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
 DEMO_PORT ?= 50061
@@ -111,11 +113,16 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 # The plugins are named because protoc looks for them on PATH, where .venv is not. tests/checks generates into another
-# PROTO_OUT.
+# PROTO_OUT and OTHER_PROTO_OUT. The messages of other servers' protocols are registered in a pool of their own: see
+# private_pool.py.
 protos: $(INSTALLED)
 	$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=$(PROTO_OUT) --grpc_python_out=$(PROTO_OUT) \
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(PROTO_OUT) \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(PROTO_OUT) $(PROTOS)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=server --python_out=$(OTHER_PROTO_OUT) \
+		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(OTHER_PROTO_OUT) $(OTHER_PROTOS)
+	sed -i 's/^from google.protobuf import descriptor_pool as/from rankserve_server.protocols.messages import private_pool as/' \
+		$(OTHER_PROTOS:server/%.proto=$(OTHER_PROTO_OUT)/%_pb2.py)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

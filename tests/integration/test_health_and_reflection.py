@@ -36,9 +36,21 @@ def test_reflection_names_every_service(channel: grpc.Channel) -> None:
     assert set(ProtoReflectionDescriptorDatabase(channel).get_services()) == {
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
         RANKING,
         "rankserve.v1.ModelService",
     }
+
+
+def test_reflection_describes_other_protocols(channel: grpc.Channel) -> None:
+    pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+    method = pool.FindServiceByName("inference.GRPCInferenceService").FindMethodByName("ModelReady")
+    request_type, response_type = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+    call = channel.unary_unary(
+        "/inference.GRPCInferenceService/ModelReady", request_type.SerializeToString, response_type.FromString
+    )
+    response: Any = call(request_type(name="movielens"), timeout=10)
+    assert response.ready
 
 
 def test_reflection_is_enough_to_build_a_call(channel: grpc.Channel) -> None:

@@ -109,6 +109,16 @@ def set_shadow(version: int, percent: float) -> PlanChange:
     return lambda plan, _: msgspec.structs.replace(plan, shadow=share)
 
 
+def unload() -> PlanChange:
+    """Takes the model out of service; the rest of the plan is kept for when it comes back."""
+    return lambda plan, _: msgspec.structs.replace(plan, unloaded=True)
+
+
+def load() -> PlanChange:
+    """Brings it back. Whatever makes a version current does that too."""
+    return lambda plan, _: msgspec.structs.replace(plan, unloaded=False)
+
+
 def _with_current(plan: ServingPlan, now: VersionsNow, version: int) -> ServingPlan:
     current = now.current_version
     return msgspec.structs.replace(
@@ -117,6 +127,7 @@ def _with_current(plan: ServingPlan, now: VersionsNow, version: int) -> ServingP
         previous=plan.previous if current == version else current,
         canary=_unless(plan.canary, version),
         shadow=_unless(plan.shadow, version),
+        unloaded=False,
     )
 
 
