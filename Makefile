@@ -10,16 +10,18 @@ PROTO_OUT := protos
 OTHER_PROTOS := $(sort $(shell find server -name '*.proto'))
 OTHER_PROTO_OUT := server
 PEERS := triton mlserver kserve ray
+CLIENTS := tritonclient kserve pytriton tensorflow_serving
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
 DEMO_PORT ?= 50061
 SOAK_CALLS ?= 1000000
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup lock data demo test soak reliability check audit bench bench-peers format protos clean
+.PHONY: help setup lock data demo test peers soak reliability check audit bench bench-peers format protos clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
+	@echo "make peers    the tests with the client libraries of Triton, KServe, PyTriton and TF Serving (3 GB of environments)"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
 	@echo "make reliability  the long tests of overload, faults, restarts and hostile clients; see tests/RELIABILITY.md"
 	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, lock, wheel, audit"
@@ -71,6 +73,16 @@ demo: $(INSTALLED)
 # faster on two processors: the servers under test want them too.
 test: data
 	$(BIN)/python -m pytest --ignore=tests/checks --numprocesses=$(TEST_PROCESSES) --dist=worksteal
+
+# The tests that are marked with it, and that `make test` leaves out: they install what others have published, each
+# library beside the list of packages that its environment was made of.
+peers: data $(CLIENTS:%=build/clients/%/installed.txt)
+	$(BIN)/python -m pytest -m peers
+
+build/clients/%/installed.txt: tests/integration/peers/environments/%.txt | $(INSTALLED)
+	$(BIN)/python -m venv build/clients/$*
+	build/clients/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement $<
+	@cp $< $@
 
 # The tests that are marked with it, and that `make test` leaves out. What each phase has done is printed.
 soak: data
