@@ -14,6 +14,7 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
 from rankserve_server.notify import Notifier
 from rankserve_server.protocols.open_inference.service import open_inference
+from rankserve_server.protocols.tf_serving.service import tf_serving
 from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
@@ -100,7 +101,10 @@ class Server:
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows)
         access, models = Access(config), ModelService(self._repository, self._shadows)
-        protocols = [open_inference(planner, self._repository, config.limits, lambda: self._serving)]
+        protocols = [
+            open_inference(planner, self._repository, config.limits, lambda: self._serving),
+            *tf_serving(planner, self._repository, config.limits),
+        ]
         self._transport = open_transport(config, planner, models, access, protocols)
         self._admin = AdminServer(config, models, access, protocols)
 

@@ -8,12 +8,12 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from rankserve.v1 import models_pb2, ranking_pb2
-from rankserve_server.protocols.messages import open_inference_pb2
+from rankserve_server.protocols.messages import open_inference_pb2, tf_serving_pb2
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FileDescriptor
 
-_FILES = (ranking_pb2, models_pb2, health_pb2, reflection_pb2, open_inference_pb2)
+_FILES = (ranking_pb2, models_pb2, health_pb2, reflection_pb2, open_inference_pb2, tf_serving_pb2)
 
 
 @cache

@@ -1,7 +1,7 @@
 """A service of another protocol, as the transports see it: they know its methods by name and nothing else."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from google.protobuf.message import Message
@@ -42,10 +42,10 @@ class ProtocolService:
     """
 
     name: str
-    scored: Mapping[str, PlanMessage]
-    streams: Mapping[str, ScoredStream]
-    quick: Mapping[str, Answer]
-    slow: Mapping[str, Answer]
+    scored: Mapping[str, PlanMessage] = field(default_factory=dict)
+    streams: Mapping[str, ScoredStream] = field(default_factory=dict)
+    quick: Mapping[str, Answer] = field(default_factory=dict)
+    slow: Mapping[str, Answer] = field(default_factory=dict)
 
 
 def answering(request_type: type[_Request], answer: Callable[[_Request], Message]) -> Answer:

@@ -23,6 +23,8 @@ _RANK_METHODS = (
     _methods("rankserve.v1.ModelService", "ListModels", "GetModel")
     | _methods(_OPEN_INFERENCE, "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics")
     | _methods(_OPEN_INFERENCE, "RepositoryIndex", "ModelInfer", "ModelStreamInfer")
+    | _methods("tensorflow.serving.PredictionService", "Predict", "Regress", "Classify", "GetModelMetadata")
+    | _methods("tensorflow.serving.ModelService", "GetModelStatus")
 )
 _REFLECTION_SERVICES = "/grpc.reflection."
 

@@ -1,6 +1,6 @@
 """What an operator can want of a model's versions, each as a change of its plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -117,6 +117,20 @@ def unload() -> PlanChange:
 def load() -> PlanChange:
     """Brings it back. Whatever makes a version current does that too."""
     return lambda plan, _: msgspec.structs.replace(plan, unloaded=False)
+
+
+def configure(version: int | None, aliases: Mapping[str, int]) -> PlanChange:
+    """Serves a model with this version current, the newest for None, and with these aliases alone."""
+    wanted = None if version is None else _checked("version", version, Version)
+    named = _checked("aliases", dict(aliases), dict[Alias, Version])
+
+    def change(plan: ServingPlan, now: VersionsNow) -> ServingPlan:
+        served = msgspec.structs.replace(plan, aliases=named, unloaded=False)
+        if wanted is None:
+            return msgspec.structs.replace(served, pinned=None, previous=None)
+        return _with_current(served, now, wanted)
+
+    return change
 
 
 def _with_current(plan: ServingPlan, now: VersionsNow, version: int) -> ServingPlan:

@@ -200,6 +200,24 @@ class Repository:
         found = [entry for model in list(self._models.values()) for entry in list(model.entries.values())]
         return sorted(found, key=lambda entry: (entry.name, -entry.version))
 
+    def entries_of(self, name: str) -> list[ModelEntry]:
+        """Those of one model; "" for the default one.
+
+        Raises:
+            UnknownModelError: where there is none.
+            NotReadyError: while the models are being loaded.
+        """
+        self.check_ready()
+        wanted = name or self._default_name
+        entries = [entry for entry in self.entries() if entry.name == wanted]
+        if not entries:
+            raise self._unknown(name)
+        return entries
+
+    def directory_of(self, name: str) -> Path:
+        """Where the versions of a model lie, whether or not there are any."""
+        return self._models_dir / name
+
     def entry(self, name: str, version: int | None, alias: str | None) -> ModelEntry:
         """One version, also one that does not answer where its number is given.
 

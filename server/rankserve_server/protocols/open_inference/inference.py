@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rankserve_server.protocols.id_tensors import check_outputs, users_of, wrong
 from rankserve_server.protocols.messages import open_inference_pb2 as pb
-from rankserve_server.protocols.open_inference.model_names import selection_of
+from rankserve_server.protocols.model_names import selection_of
 from rankserve_server.protocols.open_inference.statistics import Statistics, VersionStatistics
 from rankserve_server.protocols.open_inference.tensors import add_scores, users_and_items
 from rankserve_server.score_job import ScoreJob

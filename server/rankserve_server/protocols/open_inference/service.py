@@ -8,8 +8,8 @@ from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.protocols.id_tensors import ITEM, SCORE, USER, wrong
 from rankserve_server.protocols.messages import open_inference_pb2 as pb
+from rankserve_server.protocols.model_names import selection_of
 from rankserve_server.protocols.open_inference.inference import InferencePlanner, refuse_streamed
-from rankserve_server.protocols.open_inference.model_names import selection_of
 from rankserve_server.protocols.open_inference.statistics import Statistics
 from rankserve_server.protocols.service import ProtocolService, ScoredStream, answering
 from rankserve_server.service.pair_planning import PairPlanner

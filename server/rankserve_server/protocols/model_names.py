@@ -1,4 +1,4 @@
-"""Which version a name and a version of the protocol mean."""
+"""Which version other protocols mean."""
 
 from rankserve_server.service.selector import Selection
 
@@ -11,7 +11,7 @@ def selection_of(name: str, version: str) -> Selection:
 
     Args:
         name: of the model; empty for the default one.
-        version: a number or an alias; empty for the current one.
+        version: a number or an alias; empty for the current one. Aliases begin with a letter.
     """
     if version.isascii() and version.isdigit() and len(version) <= _MOST_DIGITS:
         return {"name": name, "version": int(version), "alias": None}
