@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,8 +21,8 @@ _SECONDS = 120
 def run_program() -> RunProgram:
     """Runs a program of `programs/` in the environment of a library; gives what it has printed."""
 
-    def run(name: str, library: str, address: str) -> dict[str, Any]:
-        return _answers([str(_environment(library) / "bin" / "python"), _path(name), address], {})
+    def run(name: str, library: str, *arguments: str) -> dict[str, Any]:
+        return _answers([str(_environment(library) / "bin" / "python"), _path(name), *arguments], "")
 
     return run
 
@@ -33,9 +34,15 @@ def run_in_one_process() -> RunProgram:
     def run(name: str, library: str, address: str, ours: str) -> dict[str, Any]:
         (libraries,) = _environment(library).glob("lib/python3*/site-packages")
         command = [sys.executable, str(HERE / "one_process.py"), address, _path(name), ours, str(libraries)]
-        return _answers(command, {"PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+        return _answers(command, os.environ.get("PYTHONPATH", ""))
 
     return run
+
+
+@pytest.fixture
+def own_models(models_dir: Path, tmp_path: Path) -> Path:
+    """A copy for a test whose server writes there what is wanted of models."""
+    return Path(shutil.copytree(models_dir, tmp_path / "models"))
 
 
 def _environment(library: str) -> Path:
@@ -48,9 +55,8 @@ def _path(name: str) -> str:
     return str(HERE / "programs" / f"{name}.py")
 
 
-def _answers(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    tests = str(HERE.parents[1])
-    path = os.pathsep.join(filter(None, (environment.get("PYTHONPATH", ""), tests)))
+def _answers(command: list[str], python_path: str) -> dict[str, Any]:
+    path = os.pathsep.join(filter(None, (python_path, str(HERE.parents[1]))))
     process = subprocess.run(
         command,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"PYTHONPATH": path},

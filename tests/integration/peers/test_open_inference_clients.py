@@ -1,19 +1,14 @@
 """The clients of Triton, KServe and PyTriton get from us what Rank answers, bit for bit."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-import grpc
-import numpy as np
 import pytest
 
 from conftest import StartServer
-from integration.peers.cases import cases
 from integration.peers.conftest import RunProgram
-from integration.rank_scores import rank_scores
+from integration.peers.expected import expected_scores
 from integration.server_process import ServerProcess
-from rankserve.v1 import ranking_pb2_grpc
 
 pytestmark = pytest.mark.peers
 LIBRARIES = {"tritonclient_grpc": "tritonclient", "kserve_grpc": "kserve", "pytriton_client": "pytriton"}
@@ -23,12 +18,7 @@ ROUNDS = {"tritonclient_grpc": 3, "kserve_grpc": 2, "pytriton_client": 2}
 
 @pytest.fixture
 def expected(server: ServerProcess) -> list[Any]:
-    """What Rank says of each case."""
-    with grpc.insecure_channel(server.address) as channel:
-        stub = ranking_pb2_grpc.RankingServiceStub(channel)
-        return [
-            rank_scores(stub, np.broadcast_to(case.users, case.items.shape), case.items).tolist() for case in cases()
-        ]
+    return expected_scores(server.address)
 
 
 @pytest.mark.parametrize("program", LIBRARIES)
@@ -63,9 +53,7 @@ def test_what_else_the_client_of_kserve_asks(server: ServerProcess, run_program:
 
 @pytest.mark.parametrize("transport", ["aio", "direct"])
 def test_the_client_of_triton_unloads_and_loads(
-    start_server: StartServer, run_program: RunProgram, models_dir: Path, tmp_path: Path, transport: str
+    start_server: StartServer, run_program: RunProgram, own_models: Path, transport: str
 ) -> None:
-    models = tmp_path / "models"
-    shutil.copytree(models_dir, models)  # the server notes there what is unloaded
-    server = start_server("--transport", transport, models=models).wait_until_ready()
+    server = start_server("--transport", transport, models=own_models).wait_until_ready()
     assert run_program("triton_unloading", "tritonclient", server.address)["ready"] == [True, False, True]
