@@ -39,6 +39,8 @@ def test_reflection_names_every_service(channel: grpc.Channel) -> None:
         "inference.GRPCInferenceService",
         RANKING,
         "rankserve.v1.ModelService",
+        "tensorflow.serving.ModelService",
+        "tensorflow.serving.PredictionService",
     }
 
 

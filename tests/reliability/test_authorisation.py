@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_server.config import ServerConfig
-from rankserve_server.protocols.messages import open_inference_pb2
+from rankserve_server.protocols.messages import open_inference_pb2, tf_serving_pb2
 from rankserve_server.security.scopes import Scope
 from rankserve_server.security.security_config import SecurityConfig
 from rankserve_server.security.tokens import Token, digest_of
@@ -25,7 +25,7 @@ from reliability.certificates import Authority
 from reliability.threaded_server import status_of, threaded_server
 
 TRANSPORTS: Final = ("aio", "direct")
-_FILES: Final = (ranking_pb2, models_pb2, health_pb2, reflection_pb2, open_inference_pb2)
+_FILES: Final = (ranking_pb2, models_pb2, health_pb2, reflection_pb2, open_inference_pb2, tf_serving_pb2)
 DESCRIBED: Final = [
     f"/{service.full_name}/{method.name}"
     for file in _FILES
@@ -55,6 +55,11 @@ FOR_RANKING: Final = {
     f"{OPEN_INFERENCE}RepositoryIndex",
     f"{OPEN_INFERENCE}ModelInfer",
     f"{OPEN_INFERENCE}ModelStreamInfer",
+    "/tensorflow.serving.PredictionService/Predict",
+    "/tensorflow.serving.PredictionService/Regress",
+    "/tensorflow.serving.PredictionService/Classify",
+    "/tensorflow.serving.PredictionService/GetModelMetadata",
+    "/tensorflow.serving.ModelService/GetModelStatus",
 }
 SECRETS: Final = {name: f"{name}-{'x' * 30}" for name in ("wrong", "expired", "rank", "admin")}
 SECONDS: Final = 10
