@@ -14,6 +14,7 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
 from rankserve_server.notify import Notifier
 from rankserve_server.protocols.open_inference.service import open_inference
+from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.protocols.tf_serving.service import tf_serving
 from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
@@ -101,12 +102,14 @@ class Server:
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows)
         access, models = Access(config), ModelService(self._repository, self._shadows)
-        protocols = [
-            open_inference(planner, self._repository, config.limits, lambda: self._serving),
-            *tf_serving(planner, self._repository, config.limits),
-        ]
+        protocols = self._other_protocols(planner) if config.other_protocols else []
         self._transport = open_transport(config, planner, models, access, protocols)
         self._admin = AdminServer(config, models, access, protocols)
+
+    def _other_protocols(self, planner: Planner) -> list[ProtocolService]:
+        repository, limits = self._repository, self.config.limits
+        inference = open_inference(planner, repository, limits, lambda: self._serving)
+        return [inference, *tf_serving(planner, repository, limits)]
 
     async def _listen(self) -> None:
         if not self.config.reuse_port:
