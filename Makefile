@@ -9,6 +9,7 @@ PROTOS := $(sort $(shell find protos -name '*.proto'))
 PROTO_OUT := protos
 OTHER_PROTOS := $(sort $(shell find server -name '*.proto'))
 OTHER_PROTO_OUT := server
+PRIVATE_POOL := rankserve_server.protocols.messages import private_pool
 PEERS := triton mlserver kserve ray
 CLIENTS := tritonclient kserve pytriton tensorflow_serving
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
@@ -133,7 +134,7 @@ protos: $(INSTALLED)
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(PROTO_OUT) $(PROTOS)
 	$(BIN)/python -m grpc_tools.protoc --proto_path=server --python_out=$(OTHER_PROTO_OUT) \
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(OTHER_PROTO_OUT) $(OTHER_PROTOS)
-	sed -i 's/^from google.protobuf import descriptor_pool as/from rankserve_server.protocols.messages import private_pool as/' \
+	sed -i -E 's/^from google.protobuf(.internal)? import (descriptor_pool|builder) as/from $(PRIVATE_POOL) as/' \
 		$(OTHER_PROTOS:server/%.proto=$(OTHER_PROTO_OUT)/%_pb2.py)
 
 clean:

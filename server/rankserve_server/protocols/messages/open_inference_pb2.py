@@ -8,7 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from rankserve_server.protocols.messages import private_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
-from google.protobuf.internal import builder as _builder
+from rankserve_server.protocols.messages import private_pool as _builder
 _runtime_version.ValidateProtobufRuntimeVersion(
     _runtime_version.Domain.PUBLIC,
     7,
