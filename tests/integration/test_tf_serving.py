@@ -297,9 +297,19 @@ INVALID_INPUTS: dict[str, tuple[pb.Input, str, str]] = {
         "is in the context too; it should be in one of the two",
     ),
     "a string": (of_user(STRING), "examples[0].item_id", ONE_VALUE + "got bytes_list"),
+    "a context without a number": (
+        pb.Input(
+            example_list_with_context=pb.ExampleListWithContext(
+                context=tf.Example(features=tf.Features(feature={"user_id": tf.Feature()})),
+                examples=[example(item_id=1)],
+            )
+        ),
+        "context.user_id",
+        ONE_VALUE + "got nothing",
+    ),
     "two values": (of_user(TWO), "examples[0].item_id", ONE_VALUE + "got 2"),
     "no value": (of_user(EMPTY), "examples[0].item_id", ONE_VALUE + "got nothing"),
-    "too many": (with_context(42, [1] * 10_001), "item_id", "at most 10000 are accepted, got 10001"),
+    "too many": (with_context(42, [1] * 10_001), "input.examples", "at most 10000 are accepted, got 10001"),
 }
 
 

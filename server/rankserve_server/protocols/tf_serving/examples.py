@@ -31,7 +31,10 @@ def users_and_items(request: pb.Input, most: int) -> tuple[Ids, Ids]:
     if USER not in context.features.feature:
         return _ids(examples, USER), items
     _check_only_in_context(examples)
-    return np.array([_id(context, USER, "context")], np.int64), items
+    user = _id(context, USER)
+    if user is None:
+        raise _no_id(context, USER, "context")
+    return np.array([user], np.int64), items
 
 
 def _check_only_in_context(examples: Sequence[tf.Example]) -> None:
@@ -41,22 +44,28 @@ def _check_only_in_context(examples: Sequence[tf.Example]) -> None:
 
 
 def _ids(examples: Sequence[tf.Example], name: str) -> Ids:
-    return np.array([_id(example, name, f"examples[{place}]") for place, example in enumerate(examples)], np.int64)
+    ids = [_id(example, name) for example in examples]
+    if None in ids:
+        place = ids.index(None)
+        raise _no_id(examples[place], name, f"examples[{place}]")
+    return np.array(ids, np.int64)
 
 
-def _id(example: tf.Example, name: str, where: str) -> int:
+def _id(example: tf.Example, name: str) -> int | None:
+    """The one value of a feature; None where it is anything else. What that is costs time only where it is."""
     features = example.features.feature
     if name not in features:  # to look it up would add it
-        raise _no_id(where, name, "it is missing")
-    feature = features[name]
-    kind = feature.WhichOneof("kind")
-    if kind != "int64_list":
-        raise _no_id(where, name, f"got {kind or 'nothing'}")
-    values = feature.int64_list.value
-    if len(values) != 1:
-        raise _no_id(where, name, f"got {len(values)}")
-    return values[0]
+        return None
+    values = features[name].int64_list.value
+    return values[0] if len(values) == 1 else None
 
 
-def _no_id(where: str, name: str, problem: str) -> InvalidRequestError:
+def _no_id(example: tf.Example, name: str, where: str) -> InvalidRequestError:
+    features = example.features.feature
+    if name not in features:
+        problem = "it is missing"
+    elif (kind := features[name].WhichOneof("kind")) == "int64_list":
+        problem = f"got {len(features[name].int64_list.value)}"
+    else:
+        problem = f"got {kind or 'nothing'}"
     return wrong(f"{where}.{name}", f"should be a feature with one value in `int64_list`; {problem}")

@@ -51,14 +51,17 @@ class PredictionPlanner:
 
     def __init__(self, pairs: PairPlanner, limits: Limits) -> None:
         self._pairs = pairs
-        self._most = max(limits.max_candidates, limits.max_batch_candidates)
+        self._most_ids = max(limits.max_candidates, limits.max_batch_candidates)
+        # Of one user or several: to read an example costs a hundred times as much as to read an id of a tensor, and all
+        # others wait meanwhile.
+        self._most_examples = limits.max_candidates
 
     def predict(self, message: bytes, deadline: float) -> Planned:
         """Tensors of users and items."""
         request = parsed(pb.PredictRequest, message)
         signature = signature_in(request.model_spec, PREDICT)
         check_outputs(request.output_filter)
-        users, items = tensors.users_and_items(request.inputs, self._most)
+        users, items = tensors.users_and_items(request.inputs, self._most_ids)
         pairs = self._pairs.plan(users_of(users, items), items.ids, selection_in(request.model_spec), deadline)
 
         def response(scores: Scores) -> pb.PredictResponse:
@@ -71,7 +74,7 @@ class PredictionPlanner:
         """Examples; each gets its score."""
         request = parsed(pb.RegressionRequest, message)
         signature = signature_in(request.model_spec, REGRESS)
-        users, items = examples.users_and_items(request.input, self._most)
+        users, items = examples.users_and_items(request.input, self._most_examples)
         pairs = self._pairs.plan(users, items, selection_in(request.model_spec), deadline)
 
         def response(scores: Scores) -> pb.RegressionResponse:
@@ -85,7 +88,7 @@ class PredictionPlanner:
         """Examples; each gets one class, whose label is the item and whose score is the predicted rating."""
         request = parsed(pb.ClassificationRequest, message)
         signature = signature_in(request.model_spec, CLASSIFY)
-        users, items = examples.users_and_items(request.input, self._most)
+        users, items = examples.users_and_items(request.input, self._most_examples)
         pairs = self._pairs.plan(users, items, selection_in(request.model_spec), deadline)
 
         def response(scores: Scores) -> pb.ClassificationResponse:
