@@ -284,6 +284,10 @@ class Repository:
         return routes
 
     def _unknown(self, name: str) -> UnknownModelError:
+        wanted = name or self._default_name or ""
+        if self._is_unloaded(wanted):
+            text = "is not served: it is unloaded, until it is loaded again or a version of it is promoted"
+            return UnknownModelError(wanted, f"model {wanted!r} {text}")
         served = ", ".join(sorted(self._routes)) or "none"
         if name:
             return UnknownModelError(name, f"model {name!r} is not served; these are: {served}")

@@ -118,7 +118,9 @@ class TestUnloading:
         other.update()
         for each in (repository, other, directory.loaded("b")):
             assert (each.unloaded_names(), [entry.name for entry in each.entries()]) == (["a"], ["b"])
-            with pytest.raises(UnknownModelError, match="model 'a' is not served; these are: b"):
+            with pytest.raises(UnknownModelError, match="model 'z' is not served; these are: b"):
+                each.select("z")
+            with pytest.raises(UnknownModelError, match="model 'a' is not served: it is unloaded"):
                 each.select("a", alias="stable")
             assert chosen(each) == "b/1"
 
@@ -136,8 +138,11 @@ class TestUnloading:
         directory.loaded().unload_model("a")
         later = directory.loaded()
         assert later.served() == []
+        for name in ("a", ""):
+            with pytest.raises(UnknownModelError, match="model 'a' is not served: it is unloaded"):
+                later.select(name)
         with pytest.raises(UnknownModelError, match="these are: none"):
-            later.select("a")
+            later.select("z")
         later.load_model("a")
         assert chosen(later) == "a/3"
 
