@@ -7,17 +7,22 @@ INSTALLED := $(VENV)/installed
 INSTALLING := $(VENV)/installing
 PROTOS := $(sort $(shell find protos -name '*.proto'))
 PROTO_OUT := protos
+OTHER_PROTOS := $(sort $(shell find server -name '*.proto'))
+OTHER_PROTO_OUT := server
+PRIVATE_POOL := rankserve_server.protocols.messages import private_pool
 PEERS := triton mlserver kserve ray
+CLIENTS := tritonclient kserve pytriton tensorflow_serving
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
 DEMO_PORT ?= 50061
 SOAK_CALLS ?= 1000000
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup lock data demo test soak reliability check audit bench bench-peers format protos clean
+.PHONY: help setup lock data demo test peers soak reliability check audit bench bench-peers format protos clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the whole test suite"
+	@echo "make peers    the tests with the client libraries of Triton, KServe, PyTriton and TF Serving (3 GB of environments)"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
 	@echo "make reliability  the long tests of overload, faults, restarts and hostile clients; see tests/RELIABILITY.md"
 	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, lock, wheel, audit"
@@ -70,6 +75,16 @@ demo: $(INSTALLED)
 test: data
 	$(BIN)/python -m pytest --ignore=tests/checks --numprocesses=$(TEST_PROCESSES) --dist=worksteal
 
+# The tests that are marked with it, and that `make test` leaves out: they install what others have published, each
+# library beside the list of packages that its environment was made of.
+peers: data $(CLIENTS:%=build/clients/%/installed.txt)
+	$(BIN)/python -m pytest -m peers
+
+build/clients/%/installed.txt: tests/integration/peers/environments/%.txt | $(INSTALLED)
+	$(BIN)/python -m venv build/clients/$*
+	build/clients/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement $<
+	@cp $< $@
+
 # The tests that are marked with it, and that `make test` leaves out. What each phase has done is printed.
 soak: data
 	SOAK_CALLS=$(SOAK_CALLS) $(BIN)/python -m pytest -m soak --capture=no
@@ -116,11 +131,16 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 # The plugins are named because protoc looks for them on PATH, where .venv is not. tests/checks generates into another
-# PROTO_OUT.
+# PROTO_OUT and OTHER_PROTO_OUT. The messages of other servers' protocols are registered in a pool of their own: see
+# private_pool.py.
 protos: $(INSTALLED)
 	$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=$(PROTO_OUT) --grpc_python_out=$(PROTO_OUT) \
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(PROTO_OUT) \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_grpc_out=quiet:$(PROTO_OUT) $(PROTOS)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=server --python_out=$(OTHER_PROTO_OUT) \
+		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(OTHER_PROTO_OUT) $(OTHER_PROTOS)
+	sed -i -E 's/^from google.protobuf(.internal)? import (descriptor_pool|builder) as/from $(PRIVATE_POOL) as/' \
+		$(OTHER_PROTOS:server/%.proto=$(OTHER_PROTO_OUT)/%_pb2.py)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

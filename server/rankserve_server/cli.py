@@ -102,6 +102,11 @@ _LIMITS = Limits()
     help="Processes that share the port; each holds the models. Connections, not calls, are spread over them.",
 )
 @click.option(
+    "--no-other-protocols",
+    is_flag=True,
+    help="Do not answer clients of the Open Inference Protocol (Triton, KServe) and of TF Serving.",
+)
+@click.option(
     "--max-candidates",
     default=_LIMITS.max_candidates,
     show_default=True,
@@ -123,14 +128,14 @@ _LIMITS = Limits()
     default=_LIMITS.max_batch_requests,
     show_default=True,
     type=click.IntRange(1),
-    help="Requests of one BatchRank call.",
+    help="Requests of one BatchRank call, and users of one request of another protocol.",
 )
 @click.option(
     "--max-batch-candidates",
     default=_LIMITS.max_batch_candidates,
     show_default=True,
     type=click.IntRange(1),
-    help="Candidates of one BatchRank call.",
+    help="Candidates of all of them together.",
 )
 @click.option(
     "--max-message-bytes",
@@ -177,6 +182,7 @@ def serve(
     drain_seconds: float,
     transport: TransportName,
     workers: int,
+    no_other_protocols: bool,
     security: SecurityConfig,
     **limits: Any,
 ) -> None:
@@ -204,6 +210,7 @@ def serve(
         drain_seconds=drain_seconds,
         transport=transport,
         workers=workers,
+        other_protocols=not no_other_protocols,
         connections=taken_from(limits),
         limits=Limits(**limits),
         security=security,

@@ -40,6 +40,7 @@ class ServerConfig:
         drain_seconds: how long a stopping server waits for calls in flight.
         workers: how many processes share the port.
         reuse_port: whether this is one of them; set by the supervisor.
+        other_protocols: whether clients of the Open Inference Protocol and of TF Serving are answered too.
         transport: `aio`, `direct`, or `auto` for the direct lane where it can be used.
     """
 
@@ -56,6 +57,7 @@ class ServerConfig:
     drain_seconds: float = 30.0
     transport: TransportName = "auto"
     workers: int = 1
+    other_protocols: bool = True
     reuse_port: bool = False
     limits: Limits = field(default_factory=Limits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)

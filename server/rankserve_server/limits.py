@@ -11,8 +11,8 @@ class Limits:
         max_candidates: candidates of one request; as many excluded ids and new items.
         max_top_k: `top_k` of one request.
         max_history: ratings that one request brings along for its user.
-        max_batch_requests: requests of one BatchRank call.
-        max_batch_candidates: candidates of all requests of one BatchRank call together.
+        max_batch_requests: requests of one BatchRank call; different users of one request of another protocol.
+        max_batch_candidates: candidates of all of them together.
         max_message_bytes: size of one message from a client.
         max_queued_candidates: candidates queued for scoring in the whole server.
         max_queue_ms: how long a request may have to wait for its scores, by the rate that is measured; 0 for any time.

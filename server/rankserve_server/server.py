@@ -13,6 +13,9 @@ from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
 from rankserve_server.notify import Notifier
+from rankserve_server.protocols.open_inference.service import open_inference
+from rankserve_server.protocols.service import ProtocolService
+from rankserve_server.protocols.tf_serving.service import tf_serving
 from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
@@ -50,6 +53,7 @@ class Server:
         self.config = config
         # A worker is not the process that systemd knows.
         self._notifier = Notifier({} if config.reuse_port else os.environ)
+        self._serving = False
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, then finishes what is in flight. A second signal ends that at once.
@@ -98,8 +102,14 @@ class Server:
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows)
         access, models = Access(config), ModelService(self._repository, self._shadows)
-        self._transport = open_transport(config, planner, models, access)
-        self._admin = AdminServer(config, models, access)
+        protocols = self._other_protocols(planner) if config.other_protocols else []
+        self._transport = open_transport(config, planner, models, access, protocols)
+        self._admin = AdminServer(config, models, access, protocols)
+
+    def _other_protocols(self, planner: Planner) -> list[ProtocolService]:
+        repository, limits = self._repository, self.config.limits
+        inference = open_inference(planner, repository, limits, lambda: self._serving)
+        return [inference, *tf_serving(planner, repository, limits)]
 
     async def _listen(self) -> None:
         if not self.config.reuse_port:
@@ -128,11 +138,12 @@ class Server:
         return True
 
     async def _serve(self) -> None:
+        self._serving = True
         await self._transport.set_serving()
         self._show_models_health()
         self._repository.on_change(partial(self._versions_changed, asyncio.get_running_loop()))
         self._watcher.start()
-        served = ", ".join(_describe(model) for model in self._repository.served())
+        served = ", ".join(map(_describe, self._repository.served())) or "no model: all are unloaded"
         print_ready(f"{READY}{self._address}, serving {served}")
         self._notifier.send("READY=1")
         async with self._notifier.watched(lambda: self._transport.turns):
@@ -142,12 +153,14 @@ class Server:
     async def _leave(self) -> None:
         """Load balancers first learn of it; for as long as they may need to, whoever comes is answered."""
         self._notifier.send("STOPPING=1")
+        self._serving = False
         await self._transport.set_not_serving()
         await self._unless_hurried(asyncio.sleep(self.config.grace_seconds))
 
     async def _shut_down(self) -> None:
         """Calls in flight are finished, then connections are closed."""
         self._stopping.set()  # also where it was not a signal that ended it: no version is loaded any more
+        self._serving = False
         await self._transport.set_not_serving()
         left = await self._unless_hurried(self._transport.drain(self.config.drain_seconds))
         if left is None:

@@ -117,5 +117,6 @@ def _options(command: click.Command) -> set[str]:
 
 
 def _repository_paths(page: str) -> list[str]:
-    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"models"}  # models/ holds what was trained
+    # What was made or trained there is not of the checkout.
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build", "models"}
     return [code for code in inline_code(page) if "/" in code and " " not in code and code.split("/")[0] in folders]

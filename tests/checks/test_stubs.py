@@ -11,17 +11,22 @@ from checks.repository import PROTOS, ROOT
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    out = tmp_path_factory.mktemp("protos")
+def generated_into(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    out, other_out = tmp_path_factory.mktemp("protos"), tmp_path_factory.mktemp("other-protos")
     generate = [
-        *("make", "--silent", "protos", f"PROTO_OUT={out}"),
+        *("make", "--silent", "protos", f"PROTO_OUT={out}", f"OTHER_PROTO_OUT={other_out}"),
         # With this interpreter's tools, whether or not its environment is the one that the Makefile sets up.
         *(f"VENV={sys.prefix}", f"--old-file={sys.prefix}/installed"),
     ]
     # Under `make check` the outer make's flags would reach this one.
     environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS"}}
     subprocess.run(generate, cwd=ROOT, env=environment, check=True, timeout=120)
-    return _stubs(out)
+    return out, other_out
+
+
+@pytest.fixture(scope="module")
+def generated(generated_into: tuple[Path, Path]) -> dict[str, bytes]:
+    return _stubs(generated_into[0])
 
 
 def test_every_proto_has_stubs(generated: dict[str, bytes]) -> None:
@@ -33,6 +38,12 @@ def test_every_proto_has_stubs(generated: dict[str, bytes]) -> None:
 
 def test_the_committed_stubs_are_fresh(generated: dict[str, bytes]) -> None:
     assert stale_stubs(_stubs(PROTOS), generated) == [], "run `make protos`; delete stubs without a .proto file"
+
+
+def test_those_of_other_protocols_are_fresh_too(generated_into: tuple[Path, Path]) -> None:
+    generated = _stubs(generated_into[1])
+    assert generated
+    assert stale_stubs(_stubs(ROOT / "server"), generated) == [], "run `make protos`"
 
 
 def test_stale_missing_and_orphaned_stubs_are_found() -> None:

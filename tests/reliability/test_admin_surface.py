@@ -19,6 +19,11 @@ RANK = "/rankserve.v1.RankingService/Rank"
 LIST = "/rankserve.v1.ModelService/ListModels"
 # Not there, so that it does nothing; only admins are told so.
 ADMIN = "/rankserve.v1.ModelService/NoSuchMethod"
+OTHERS_ADMIN = [
+    "/inference.GRPCInferenceService/RepositoryModelLoad",
+    "/inference.GRPCInferenceService/RepositoryModelUnload",
+    "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
+]
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 OK, INVALID = grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT
@@ -89,6 +94,8 @@ def test_an_address_for_admins_is_the_only_one(tmp_path: Path, transport: Transp
         assert [ports.public(method) for method in (RANK, LIST, ADMIN, REFLECTION)] == [INVALID, OK, DENIED, UNKNOWN]
         assert "--admin-address" in ports.refusal(ADMIN)
         assert [ports.admin(method) for method in (RANK, LIST, ADMIN, REFLECTION)] == [UNKNOWN, OK, UNKNOWN, OK]
+        # Those of other protocols, which then ask for the name of a model.
+        assert [(ports.public(method), ports.admin(method)) for method in OTHERS_ADMIN] == [(DENIED, INVALID)] * 3
         if kind == "unix":
             assert path.stat().st_mode & 0o777 == 0o600
     if kind == "unix":

@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_server.config import ServerConfig
+from rankserve_server.protocols.messages import open_inference_pb2, tf_serving_pb2
 from rankserve_server.security.scopes import Scope
 from rankserve_server.security.security_config import SecurityConfig
 from rankserve_server.security.tokens import Token, digest_of
@@ -24,7 +25,7 @@ from reliability.certificates import Authority
 from reliability.threaded_server import status_of, threaded_server
 
 TRANSPORTS: Final = ("aio", "direct")
-_FILES: Final = (ranking_pb2, models_pb2, health_pb2, reflection_pb2)
+_FILES: Final = (ranking_pb2, models_pb2, health_pb2, reflection_pb2, open_inference_pb2, tf_serving_pb2)
 DESCRIBED: Final = [
     f"/{service.full_name}/{method.name}"
     for file in _FILES
@@ -33,13 +34,32 @@ DESCRIBED: Final = [
 ]
 # Methods that do not exist are for admins, who are told so; nobody else learns what there is.
 UNKNOWN: Final = ["/rankserve.v1.ModelService/NoSuchMethod", "/other.v1.Service/Method", "/grpc.health.v2.Health/Check"]
-FOR_EVERYBODY: Final = {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}
+OPEN_INFERENCE: Final = "/inference.GRPCInferenceService/"
+FOR_EVERYBODY: Final = {
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    f"{OPEN_INFERENCE}ServerLive",
+    f"{OPEN_INFERENCE}ServerReady",
+}
 FOR_RANKING: Final = {
     "/rankserve.v1.RankingService/Rank",
     "/rankserve.v1.RankingService/BatchRank",
     "/rankserve.v1.RankingService/RankStream",
     "/rankserve.v1.ModelService/ListModels",
     "/rankserve.v1.ModelService/GetModel",
+    f"{OPEN_INFERENCE}ServerMetadata",
+    f"{OPEN_INFERENCE}ModelReady",
+    f"{OPEN_INFERENCE}ModelMetadata",
+    f"{OPEN_INFERENCE}ModelConfig",
+    f"{OPEN_INFERENCE}ModelStatistics",
+    f"{OPEN_INFERENCE}RepositoryIndex",
+    f"{OPEN_INFERENCE}ModelInfer",
+    f"{OPEN_INFERENCE}ModelStreamInfer",
+    "/tensorflow.serving.PredictionService/Predict",
+    "/tensorflow.serving.PredictionService/Regress",
+    "/tensorflow.serving.PredictionService/Classify",
+    "/tensorflow.serving.PredictionService/GetModelMetadata",
+    "/tensorflow.serving.ModelService/GetModelStatus",
 }
 SECRETS: Final = {name: f"{name}-{'x' * 30}" for name in ("wrong", "expired", "rank", "admin")}
 SECONDS: Final = 10

@@ -54,7 +54,7 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "reflection": "off",
     }
     trusted = (Path("one.pem"), Path("two.pem"))
-    apart = {"limits", "connections", "reuse_port", "security"}
+    apart = {"limits", "connections", "reuse_port", "security", "other_protocols"}
     assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
     assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
     flags = values | LIMITS | CONNECTIONS | security
@@ -73,6 +73,11 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_program_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ServerConfig().program_cache is not None
     assert config_of(monkeypatch, "--no-program-cache").program_cache is None
+
+
+def test_no_other_protocols(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ServerConfig().other_protocols
+    assert not config_of(monkeypatch, "--no-other-protocols").other_protocols
 
 
 def test_a_reason_not_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

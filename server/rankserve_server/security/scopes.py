@@ -10,9 +10,22 @@ class Scope(enum.Enum):
     ADMIN = "admin"
 
 
-_OPEN_METHODS = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
+def _methods(service: str, *names: str) -> frozenset[str]:
+    return frozenset(f"/{service}/{name}" for name in names)
+
+
+_OPEN_INFERENCE = "inference.GRPCInferenceService"
+_OPEN_METHODS = _methods("grpc.health.v1.Health", "Check", "Watch") | _methods(
+    _OPEN_INFERENCE, "ServerLive", "ServerReady"
+)
 _RANK_SERVICE = "/rankserve.v1.RankingService/"
-_RANK_METHODS = frozenset({"/rankserve.v1.ModelService/ListModels", "/rankserve.v1.ModelService/GetModel"})
+_RANK_METHODS = (
+    _methods("rankserve.v1.ModelService", "ListModels", "GetModel")
+    | _methods(_OPEN_INFERENCE, "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics")
+    | _methods(_OPEN_INFERENCE, "RepositoryIndex", "ModelInfer", "ModelStreamInfer")
+    | _methods("tensorflow.serving.PredictionService", "Predict", "Regress", "Classify", "GetModelMetadata")
+    | _methods("tensorflow.serving.ModelService", "GetModelStatus")
+)
 _REFLECTION_SERVICES = "/grpc.reflection."
 
 

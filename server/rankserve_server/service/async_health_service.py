@@ -9,7 +9,7 @@ from rankserve_server.service.health import Health
 
 
 class AsyncHealthService:
-    """Answers on the event loop. Takes and gives encoded messages, as `AsyncRankingService` does."""
+    """Answers on the event loop. Takes and gives encoded messages, as `AsyncScoring` does."""
 
     def __init__(self, health: Health) -> None:
         self._health = health

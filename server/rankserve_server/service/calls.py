@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 
-from rankserve_server.errors import NotReadyError
+from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
 from rankserve_server.service.status import call_status_of
 
 _Answer = TypeVar("_Answer")
@@ -90,3 +90,14 @@ def deadline_of(context: Context) -> float:
     """The caller's deadline on the clock of `time.monotonic`; infinite where there is none."""
     remaining = context.time_remaining()
     return float("inf") if remaining is None else time.monotonic() + remaining
+
+
+def message_read(read: object) -> bytes:
+    """What `Context.read` has returned, where it is a message.
+
+    Raises:
+        InvalidRequestError: where it is none.
+    """
+    if isinstance(read, bytes):
+        return read
+    raise InvalidRequestError(Violation("", "the call ended without a request"))

@@ -87,6 +87,11 @@ def refusal_of(error: Exception) -> ranking_pb2.RankResponse:
     )
 
 
+def encoded_refusal(_message: bytes, error: Exception) -> bytes:
+    """The same, serialised; whatever the request was."""
+    return refusal_of(error).SerializeToString()
+
+
 def _ids(field: Sequence[int]) -> Ids | None:
     return np.array(field, np.int64) if len(field) else None
 

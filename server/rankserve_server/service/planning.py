@@ -1,6 +1,8 @@
 """From a request's message to score jobs, and from scored jobs to the response: the same on every transport."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +21,25 @@ from rankserve_server.versions.repository import Repository
 from rankserve_server.versions.shadowing import ShadowScorer
 
 _NO_SCORES = np.zeros(0, np.float32)
+
+
+class Planned(Protocol):
+    """Any request on its way, whatever its protocol."""
+
+    @property
+    def jobs(self) -> list[ScoreJob]:
+        """What has to be scored."""
+
+    def encoded_response(self) -> bytes:
+        """The answer, once the jobs are done.
+
+        Raises:
+            Exception: the error of a job that failed.
+        """
+
+
+# From an encoded request and its deadline, on the clock of `time.monotonic`; raises a RequestError.
+PlanMessage: TypeAlias = Callable[[bytes, float], Planned]
 
 
 @dataclass(slots=True)
@@ -47,13 +68,14 @@ class PlannedRequest:
         Raises:
             Exception: the error of a job that failed.
         """
-        return response_of(self._ranking(), self.model)
+        return response_of(self.ranking(), self.model)
 
     def encoded_response(self) -> bytes:
         """The same, serialised."""
-        return self.encoder.encode(self._ranking())
+        return self.encoder.encode(self.ranking())
 
-    def _ranking(self) -> Ranking:
+    def ranking(self) -> Ranking:
+        """The same as columns."""
         if not self.jobs:
             return self.plan.finish(_NO_SCORES)
         job = self.jobs[0]
@@ -115,7 +137,7 @@ class Planner:
         """
         query = query_of(request, self._limits)
         model = self._repository.select(**selection_of(request.model), user_id=query.user_id)
-        return self._planned(query, model, deadline)
+        return self.plan_query(query, model, deadline)
 
     def plan_message(self, message: bytes, plain: PlainRequest | None, deadline: float) -> PlannedRequest:
         """Plans one request, as its bytes came.
@@ -129,9 +151,17 @@ class Planner:
             RequestError: where it cannot be answered.
         """
         if plain is None or len(plain.candidate_ids) > self._limits.max_candidates:
-            return self.plan(parsed(ranking_pb2.RankRequest, message), deadline)
+            return self.plan_rank(message, deadline)
         query = RankQuery(plain.user_id, plain.candidate_ids)
-        return self._planned(query, self._repository.select(user_id=query.user_id), deadline)
+        return self.plan_query(query, self._repository.select(user_id=query.user_id), deadline)
+
+    def plan_rank(self, message: bytes, deadline: float) -> PlannedRequest:
+        """A `PlanMessage` for Rank."""
+        return self.plan(parsed(ranking_pb2.RankRequest, message), deadline)
+
+    def plan_batch_rank(self, message: bytes, deadline: float) -> PlannedBatch:
+        """A `PlanMessage` for BatchRank."""
+        return self.plan_batch(parsed(ranking_pb2.BatchRankRequest, message), deadline)
 
     def plan_batch(self, request: ranking_pb2.BatchRankRequest, deadline: float) -> PlannedBatch:
         """Plans the requests of a BatchRank call.
@@ -156,7 +186,12 @@ class Planner:
                 self._check_batch_candidates(candidates)
         return PlannedBatch(planned, jobs)
 
-    def _planned(self, query: RankQuery, model: LoadedModel, deadline: float) -> PlannedRequest:
+    def plan_query(self, query: RankQuery, model: LoadedModel, deadline: float) -> PlannedRequest:
+        """Plans a valid query for a version.
+
+        Raises:
+            RequestError: where that cannot answer it.
+        """
         plan = Plan(query, model)
         jobs = []
         if plan.count:

@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.security.access import Access
 from rankserve_server.security.addresses import UNIX
 from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.starting import StartError, bound
+from rankserve_server.transport.protocol_handlers import threaded_handlers
 from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection
 
 _log = logging.getLogger(__name__)
@@ -24,13 +27,16 @@ _SOCKET_UMASK = 0o177
 
 
 class AdminServer:
-    """ModelService and reflection at `--admin-address`; does nothing where there is none."""
+    """ModelService, its like of other protocols, and reflection at `--admin-address`, where there is one."""
 
-    def __init__(self, config: ServerConfig, models: ModelService, access: Access) -> None:
+    def __init__(
+        self, config: ServerConfig, models: ModelService, access: Access, protocols: Sequence[ProtocolService]
+    ) -> None:
         """Does not listen yet."""
         self._config = config
         self._address = config.security.admin_address
         self._models = models
+        self._protocols = protocols
         self._gate = access.admin_gate
         self._server: grpc.Server | None = None
 
@@ -67,8 +73,10 @@ class AdminServer:
             options=channel_options(self._config),
         )
         models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, server)
+        for service in self._protocols:
+            server.add_registered_method_handlers(service.name, threaded_handlers({**service.quick, **service.slow}))
         if self._config.security.reflection != "off":
-            enable_reflection(server)
+            enable_reflection(server, self._protocols)
         return server
 
 

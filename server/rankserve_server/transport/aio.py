@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -11,15 +11,18 @@ from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.protocols.service import ProtocolService, ScoredStream
 from rankserve_server.security.access import Access
 from rankserve_server.security.interceptors import AsyncGateInterceptor
 from rankserve_server.service.async_health_service import AsyncHealthService
-from rankserve_server.service.async_ranking_service import AsyncRankingService
+from rankserve_server.service.async_scoring import AsyncScoring
 from rankserve_server.service.calls import Calls
+from rankserve_server.service.conversion import encoded_refusal
 from rankserve_server.service.health import Health
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.service.score_waiter import ScoreWaiter
+from rankserve_server.transport.protocol_handlers import answered, threaded_handlers
 from rankserve_server.transport.services import (
     HEALTH_NAMES,
     HEALTH_SERVICE,
@@ -46,7 +49,14 @@ def _is_news(record: logging.LogRecord) -> bool:
 class AioTransport:
     """See `Transport`. Belongs to the running event loop."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        planner: Planner,
+        models: ModelService,
+        access: Access,
+        protocols: Sequence[ProtocolService],
+    ) -> None:
         logging.getLogger(_GRPC_AIO_LOGGER).addFilter(_is_news)
         self._credentials = access.credentials
         self._waiter = ScoreWaiter(config.limits)
@@ -57,13 +67,16 @@ class AioTransport:
             interceptors=[AsyncGateInterceptor(access.gate)] if access.gate else [],
             options=channel_options(config, UNSEEN_CALLS_OF_AIO),
         )
-        ranking = AsyncRankingService(planner, self._waiter, self._calls, config.limits.max_stream_requests)
+        scoring = AsyncScoring(planner, self._waiter, self._calls, config.limits.max_stream_requests)
         # Registered, not generic: the core then knows the method, which saves some 5% of a request.
-        self._server.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(ranking))
+        self._server.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(scoring, planner))
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         self._server.add_registered_method_handlers(HEALTH_SERVICE, _health_handlers_of(self._health))
+        for service in protocols:
+            handlers = {**_protocol_handlers_of(service, scoring), **threaded_handlers(service.slow)}
+            self._server.add_registered_method_handlers(service.name, handlers)
         if access.reflection:
-            enable_reflection(self._server)
+            enable_reflection(self._server, protocols)
 
     @property
     def in_flight(self) -> int:
@@ -101,11 +114,24 @@ class AioTransport:
         self._waiter.close()
 
 
-def _handlers_of(ranking: AsyncRankingService) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+def _handlers_of(scoring: AsyncScoring, planner: Planner) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+    stream = ScoredStream(planner.plan_rank, encoded_refusal)
     return {
-        "Rank": grpc.stream_unary_rpc_method_handler(ranking.rank),
-        "BatchRank": grpc.stream_unary_rpc_method_handler(ranking.batch_rank),
-        "RankStream": grpc.stream_stream_rpc_method_handler(ranking.rank_stream),
+        "Rank": grpc.stream_unary_rpc_method_handler(scoring.unary(planner.plan_rank)),
+        "BatchRank": grpc.stream_unary_rpc_method_handler(scoring.unary(planner.plan_batch_rank)),
+        "RankStream": grpc.stream_stream_rpc_method_handler(scoring.stream(stream)),
+    }
+
+
+def _protocol_handlers_of(
+    service: ProtocolService, scoring: AsyncScoring
+) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+    unary = {name: scoring.unary(plan) for name, plan in service.scored.items()}
+    unary |= {name: answered(answer) for name, answer in service.quick.items()}
+    streams = {name: scoring.stream(scored) for name, scored in service.streams.items()}
+    return {
+        **{name: grpc.stream_unary_rpc_method_handler(handler) for name, handler in unary.items()},
+        **{name: grpc.stream_stream_rpc_method_handler(handler) for name, handler in streams.items()},
     }
 
 

@@ -1,8 +1,10 @@
 """Which transport a server uses."""
 
 import logging
+from collections.abc import Sequence
 
 from rankserve_server.config import ServerConfig
+from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
@@ -14,12 +16,18 @@ from rankserve_server.transport.interface import Transport
 _log = logging.getLogger(__name__)
 
 
-def open_transport(config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> Transport:
+def open_transport(
+    config: ServerConfig,
+    planner: Planner,
+    models: ModelService,
+    access: Access,
+    protocols: Sequence[ProtocolService],
+) -> Transport:
     """The transport that is asked for; the asyncio one where the direct lane cannot be used."""
     if config.transport == "aio":
-        return AioTransport(config, planner, models, access)
+        return AioTransport(config, planner, models, access, protocols)
     reason = grpc_core.unsupported_reason()
     if reason is not None:
         _log.warning("Transport aio instead of direct: %s.", reason)
-        return AioTransport(config, planner, models, access)
-    return DirectTransport(config, planner, models, access)
+        return AioTransport(config, planner, models, access, protocols)
+    return DirectTransport(config, planner, models, access, protocols)

@@ -1,7 +1,7 @@
 """The transport with the direct lane: a public threaded `grpc.Server` whose ranking service the lane answers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -9,23 +9,32 @@ from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.security.access import Access
 from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.health import Health
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
+from rankserve_server.transport.protocol_handlers import threaded_handlers
 from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options
 
-# Threads for ModelService, started as they are needed. Its calls are short, but hold one each until their message is
-# there.
+# Threads for ModelService and its like, started as they are needed. The calls are short, but hold one each until their
+# message is there.
 _POOL_THREADS = 64
 
 
 class DirectTransport:
     """See `Transport`."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        planner: Planner,
+        models: ModelService,
+        access: Access,
+        protocols: Sequence[ProtocolService],
+    ) -> None:
         self._credentials = access.credentials
         self._health = Health(HEALTH_NAMES)
         self._server = grpc.server(
@@ -33,8 +42,10 @@ class DirectTransport:
             interceptors=[GateInterceptor(access.gate)] if access.gate else [],
             options=channel_options(config),
         )
-        self._lane = Lane(self._server, planner, config.limits, self._health, access.gate, access.reflection)
+        self._lane = Lane(self._server, planner, config.limits, self._health, access.gate, access.reflection, protocols)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
+        for service in protocols:
+            self._server.add_registered_method_handlers(service.name, threaded_handlers(service.slow))
 
     @property
     def in_flight(self) -> int:

@@ -10,21 +10,34 @@ processor's cache, which takes a sixteenth off a request of 100 candidates.
 import logging
 import threading
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import grpc
 
 from rankserve_server.errors import NotReadyError
 from rankserve_server.job_queue import JobQueue
 from rankserve_server.limits import Limits
+from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.security.gate import Gate
 from rankserve_server.service.health import Health
 from rankserve_server.service.plain_requests import decode_plain
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
-from rankserve_server.transport.lane_calls import BatchCall, LaneCall, RankCall, Request, StreamCall
+from rankserve_server.transport.lane_calls import (
+    BatchCall,
+    LaneCall,
+    RankCall,
+    RankStreamCall,
+    Request,
+    ScoredCall,
+    ScoredStreamCall,
+    StreamCall,
+)
 from rankserve_server.transport.lane_services import (
+    AnsweredCall,
     HealthCheckCall,
     HealthListCall,
     HealthWatchCall,
@@ -35,16 +48,20 @@ from rankserve_server.transport.services import HEALTH_SERVICE, RANKING_SERVICE,
 
 _log = logging.getLogger(__name__)
 
-# The calls by method, and how many of them the core may hand over before it is asked again: of ranking enough that it
+_NewCall: TypeAlias = Callable[["Lane", Any], LaneCall]
+# How many calls of a method the core may hand over before it is asked again: of those that are scored enough that it
 # never waits for us.
-_CALL_TYPES: dict[str, tuple[type[LaneCall], int]] = {
-    f"/{RANKING_SERVICE}/Rank": (RankCall, 128),
-    f"/{RANKING_SERVICE}/BatchRank": (BatchCall, 128),
-    f"/{RANKING_SERVICE}/RankStream": (StreamCall, 128),
-    f"/{HEALTH_SERVICE}/Check": (HealthCheckCall, 16),
-    f"/{HEALTH_SERVICE}/List": (HealthListCall, 16),
-    f"/{HEALTH_SERVICE}/Watch": (HealthWatchCall, 16),
-    f"/{REFLECTION_SERVICE}/ServerReflectionInfo": (ReflectionCall, 16),
+_SCORED, _OTHER = 128, 16
+_CALL_TYPES: dict[str, tuple[_NewCall, int]] = {
+    f"/{RANKING_SERVICE}/Rank": (RankCall, _SCORED),
+    f"/{RANKING_SERVICE}/BatchRank": (BatchCall, _SCORED),
+    f"/{RANKING_SERVICE}/RankStream": (RankStreamCall, _SCORED),
+    f"/{HEALTH_SERVICE}/Check": (HealthCheckCall, _OTHER),
+    f"/{HEALTH_SERVICE}/List": (HealthListCall, _OTHER),
+    f"/{HEALTH_SERVICE}/Watch": (HealthWatchCall, _OTHER),
+}
+_REFLECTION_TYPES: dict[str, tuple[_NewCall, int]] = {
+    f"/{REFLECTION_SERVICE}/ServerReflectionInfo": (ReflectionCall, _OTHER)
 }
 # Events taken before the next batch is computed, where they keep coming.
 _EVENTS_PER_ROUND = 512
@@ -60,7 +77,7 @@ _LONGEST_WAIT_FOR_SILENCE = 1.0
 
 
 class Lane:
-    """The RankingService of a public `grpc.Server`, its health service and reflection, on a thread of its own.
+    """The RankingService of a public `grpc.Server`, other protocols, health and reflection, on a thread of its own.
 
     Attributes:
         planner: from messages to jobs.
@@ -73,7 +90,7 @@ class Lane:
         jobs: what waits for the engine.
         scored: requests to be answered in this round.
         in_flight: requests that are being answered.
-        streams: the RankStream calls that are open.
+        streams: the calls with a stream of requests that are open.
         open_calls: the other calls that stay open.
         calls: how many there were.
         rounds: how many there were; they go on while nothing is asked, so that who stops counting hangs.
@@ -89,13 +106,24 @@ class Lane:
         health: Health,
         gate: Gate | None = None,
         reflection: bool = True,
+        protocols: Sequence[ProtocolService] = (),
     ) -> None:
-        """Before the server starts; `reflection` is whether clients may ask what services there are."""
+        """Before the server starts.
+
+        Args:
+            server: whose calls it takes.
+            planner: see above, as for `limits`, `health` and `gate`.
+            limits: likewise.
+            health: likewise.
+            gate: likewise.
+            reflection: whether clients may ask what services there are.
+            protocols: further services; of them it takes all that is not slow.
+        """
         self.planner = planner
         self.limits = limits
         self.health = health
         self.gate = gate
-        self.reflect = reflection_answers()
+        self.reflect = reflection_answers(protocols)
         self.accepted = 0
         self.arrived: list[Request] = []
         self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms)
@@ -109,16 +137,13 @@ class Lane:
         self.draining = False
         self.stopping = False
         self._closed = False
-        self._methods = [
-            method for method, (kind, _) in _CALL_TYPES.items() if reflection or kind is not ReflectionCall
-        ]
-        self._queue = grpc_core.CallQueue(server, self._methods)
+        self._call_types = _CALL_TYPES | _protocol_call_types(protocols) | (_REFLECTION_TYPES if reflection else {})
+        self._queue = grpc_core.CallQueue(server, list(self._call_types))
         self._thread = threading.Thread(target=self._run, name="rankserve-lane", daemon=True)
 
     def start(self) -> None:
         """Takes calls; once the server has started."""
-        for method in self._methods:
-            call_type, requested = _CALL_TYPES[method]
+        for method, (call_type, requested) in self._call_types.items():
             arrivals = _Arrivals(self, self._queue, method, call_type)
             for _ in range(requested):
                 arrivals.ask()
@@ -222,10 +247,20 @@ def _shutting_down() -> NotReadyError:
     return NotReadyError("the server is shutting down; another one can answer")
 
 
+def _protocol_call_types(protocols: Sequence[ProtocolService]) -> dict[str, tuple[_NewCall, int]]:
+    found: dict[str, tuple[_NewCall, int]] = {}
+    for service in protocols:
+        path = f"/{service.name}/"
+        found |= {path + name: (partial(ScoredCall, plan=plan), _SCORED) for name, plan in service.scored.items()}
+        found |= {path + name: (partial(ScoredStreamCall, scored=s), _SCORED) for name, s in service.streams.items()}
+        found |= {path + name: (partial(AnsweredCall, answer=answer), _OTHER) for name, answer in service.quick.items()}
+    return found
+
+
 class _Arrivals:
     """Gets the new calls of one method."""
 
-    def __init__(self, lane: Lane, queue: grpc_core.CallQueue, method: str, call_type: type[LaneCall]) -> None:
+    def __init__(self, lane: Lane, queue: grpc_core.CallQueue, method: str, call_type: _NewCall) -> None:
         self._lane = lane
         self._queue = queue
         self._method = method

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
+from rankserve_server.protocols.service import ScoredStream
 from rankserve_server.score_job import ScoreJob
-from rankserve_server.service.conversion import parsed, refusal_of
+from rankserve_server.service.conversion import encoded_refusal
 from rankserve_server.service.plain_requests import PlainRequest
-from rankserve_server.service.planning import PlannedBatch, PlannedRequest
+from rankserve_server.service.planning import PlanMessage, Planned
 from rankserve_server.service.status import call_status_of
 from rankserve_server.transport import grpc_core
 
@@ -83,7 +83,7 @@ class _UnaryCall(LaneCall):
     def __init__(self, lane: "Lane", arrival: Any) -> None:
         super().__init__(lane, arrival)
         self.message: bytes | None = None
-        self._planned: PlannedRequest | PlannedBatch
+        self._planned: Planned
         self._waiting = 0
         self._answer = b""
         self._error: Exception | None = None
@@ -142,7 +142,7 @@ class _UnaryCall(LaneCall):
             self._fail(self._error, started=False, tag=self)
 
     @abstractmethod
-    def _plan(self, message: bytes, plain: PlainRequest | None) -> PlannedRequest | PlannedBatch:
+    def _plan(self, message: bytes, plain: PlainRequest | None) -> Planned:
         """Plans what the message asks for."""
 
     def _queue_jobs(self, plain: PlainRequest | None) -> None:
@@ -182,7 +182,7 @@ class RankCall(_UnaryCall):
 
     __slots__ = ()
 
-    def _plan(self, message: bytes, plain: PlainRequest | None) -> PlannedRequest:
+    def _plan(self, message: bytes, plain: PlainRequest | None) -> Planned:
         return self._lane.planner.plan_message(message, plain, self.deadline())
 
 
@@ -191,12 +191,25 @@ class BatchCall(_UnaryCall):
 
     __slots__ = ()
 
-    def _plan(self, message: bytes, _plain: PlainRequest | None) -> PlannedBatch:
-        return self._lane.planner.plan_batch(parsed(ranking_pb2.BatchRankRequest, message), self.deadline())
+    def _plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:
+        return self._lane.planner.plan_batch_rank(message, self.deadline())
+
+
+class ScoredCall(_UnaryCall):
+    """A call of another protocol that needs scores."""
+
+    __slots__ = ("_plan_message",)
+
+    def __init__(self, lane: "Lane", arrival: Any, plan: PlanMessage) -> None:
+        super().__init__(lane, arrival)
+        self._plan_message = plan
+
+    def _plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:
+        return self._plan_message(message, self.deadline())
 
 
 class StreamCall(LaneCall):
-    """A call of RankStream: several requests are answered at the same time, and the answers go out in order."""
+    """A call with a stream of requests: several are answered at the same time, and the answers go out in order."""
 
     __slots__ = ("_answers", "_last_read", "_over", "_reading", "_sending")
 
@@ -222,11 +235,19 @@ class StreamCall(LaneCall):
         grpc_core.send_start(self._call, Notice(_nothing))
         self._read()
 
+    @abstractmethod
+    def plan(self, message: bytes, plain: PlainRequest | None) -> Planned:
+        """Plans what one of its messages asks for."""
+
+    @abstractmethod
+    def refusal_of(self, message: bytes, error: Exception) -> bytes:
+        """The answer to a message that cannot be answered otherwise."""
+
     def end_reading(self) -> None:
         """Takes no further request, because the server drains."""
         if not self._last_read:
             self._last_read = True
-            self._send()
+            self.send()
 
     def _read(self) -> None:
         """Asks for the next message, if there is room; a client that sends more waits in the core meanwhile."""
@@ -242,13 +263,13 @@ class StreamCall(LaneCall):
             self._last_read = True
         elif not self._over:
             self._lane.in_flight += 1
-            answer = _StreamAnswer(self._lane, message, self.deadline(), self._send)
+            answer = _StreamAnswer(self._lane, self, message)
             self._answers.append(answer)
             self._lane.arrived.append(answer)
-        self._send()
+        self.send()
         self._read()
 
-    def _send(self) -> None:
+    def send(self) -> None:
         """Sends the next answer, if it is ready and the one before it is out; the status after the last one."""
         if self._sending or self._over:
             return
@@ -265,7 +286,7 @@ class StreamCall(LaneCall):
         if not self._over:
             self._answers.popleft()
             self._lane.in_flight -= 1
-            self._send()
+            self.send()
             self._read()
 
     def _end(self) -> None:
@@ -291,6 +312,34 @@ class StreamCall(LaneCall):
         self._answers.clear()
 
 
+class RankStreamCall(StreamCall):
+    """A call of RankStream."""
+
+    __slots__ = ()
+
+    def plan(self, message: bytes, plain: PlainRequest | None) -> Planned:
+        return self._lane.planner.plan_message(message, plain, self.deadline())
+
+    def refusal_of(self, message: bytes, error: Exception) -> bytes:
+        return encoded_refusal(message, error)
+
+
+class ScoredStreamCall(StreamCall):
+    """A call of another protocol."""
+
+    __slots__ = ("_scored",)
+
+    def __init__(self, lane: "Lane", arrival: Any, scored: ScoredStream) -> None:
+        super().__init__(lane, arrival)
+        self._scored = scored
+
+    def plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:
+        return self._scored.plan(message, self.deadline())
+
+    def refusal_of(self, message: bytes, error: Exception) -> bytes:
+        return self._scored.refuse(message, error)
+
+
 class _StreamAnswer:
     """The answer to one request of a stream.
 
@@ -299,15 +348,14 @@ class _StreamAnswer:
         response: the answer, serialised, once it is ready.
     """
 
-    __slots__ = ("_abandoned", "_deadline", "_lane", "_on_ready", "_planned", "message", "response")
+    __slots__ = ("_abandoned", "_call", "_lane", "_planned", "message", "response")
 
-    def __init__(self, lane: "Lane", message: bytes, deadline: float, on_ready: Callable[[], None]) -> None:
+    def __init__(self, lane: "Lane", call: StreamCall, message: bytes) -> None:
         self.response: bytes | None = None
         self._lane = lane
         self.message = message
-        self._deadline = deadline
-        self._on_ready = on_ready
-        self._planned: PlannedRequest | None = None
+        self._call = call
+        self._planned: Planned | None = None
         self._abandoned = False
 
     def plan(self, plain: PlainRequest | None) -> None:
@@ -316,7 +364,7 @@ class _StreamAnswer:
         try:
             jobs = self._queue_jobs(plain)
         except Exception as error:  # the stream goes on
-            self.response = refusal_of(error).SerializeToString()
+            self.response = self._call.refusal_of(self.message, error)
             jobs = []
         if not jobs:
             self._lane.scored.append(self)
@@ -326,10 +374,10 @@ class _StreamAnswer:
             try:
                 self.response = self._planned.encoded_response()
             except Exception as error:  # the stream goes on
-                self.response = refusal_of(error).SerializeToString()
+                self.response = self._call.refusal_of(self.message, error)
 
     def send(self) -> None:
-        self._on_ready()
+        self._call.send()
 
     def abandon(self) -> None:
         """Nobody waits for it any more."""
@@ -339,9 +387,9 @@ class _StreamAnswer:
                 job.abandoned = True
 
     def _queue_jobs(self, plain: PlainRequest | None) -> list[ScoreJob]:
-        if (refusal := self._lane.jobs.refusal(self._deadline)) is not None:
+        if (refusal := self._lane.jobs.refusal(self._call.deadline())) is not None:
             raise refusal
-        self._planned = self._lane.planner.plan_message(self.message, plain, self._deadline)
+        self._planned = self._call.plan(self.message, plain)
         jobs = self._planned.jobs
         for job in jobs:
             job.on_done = self._note_scored

@@ -1,4 +1,4 @@
-"""What the direct lane answers beside ranking: the health service and reflection.
+"""What the direct lane answers beside ranking: the health service, reflection, and what other protocols have like them.
 
 Probes have to be answered whatever else there is to do, and calls that stay open must cost next to nothing: the threads
 of the public server, one for each call, would not do. All of this runs on the lane's thread.
@@ -7,6 +7,7 @@ of the public server, one for each call, would not do. All of this runs on the l
 from typing import TYPE_CHECKING, Any
 
 from rankserve_server.errors import InvalidRequestError, RequestError, Violation
+from rankserve_server.protocols.service import Answer
 from rankserve_server.transport import grpc_core
 from rankserve_server.transport.lane_calls import LaneCall, Notice
 
@@ -58,6 +59,19 @@ class HealthListCall(_ServiceCall):
 
     def _handle(self, message: bytes) -> None:
         self._answer(self._lane.health.list(message))
+
+
+class AnsweredCall(_ServiceCall):
+    """A call of another protocol that needs no scores."""
+
+    __slots__ = ("_make_answer",)
+
+    def __init__(self, lane: "Lane", arrival: Any, answer: Answer) -> None:
+        super().__init__(lane, arrival)
+        self._make_answer = answer
+
+    def _handle(self, message: bytes) -> None:
+        self._answer(self._make_answer(message))
 
 
 class OpenCall(_ServiceCall):

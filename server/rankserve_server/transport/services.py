@@ -1,6 +1,6 @@
 """What both transports put beside the ranking service."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from grpc_health.v1 import health_pb2
@@ -9,6 +9,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_server.config import ServerConfig
 from rankserve_server.limits import ConnectionLimits
+from rankserve_server.protocols.described import described_pool
+from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.service.conversion import parsed
 
 if TYPE_CHECKING:
@@ -86,14 +88,14 @@ def add_port(
     return server.add_secure_port(address, credentials)
 
 
-def enable_reflection(server: "grpc.Server | grpc.aio.Server") -> None:
+def enable_reflection(server: "grpc.Server | grpc.aio.Server", protocols: Sequence[ProtocolService]) -> None:
     """Lets clients ask what services there are."""
-    reflection.enable_server_reflection(_SERVICES, server)
+    reflection.enable_server_reflection(_names(protocols), server, described_pool())
 
 
-def reflection_answers() -> Callable[[bytes], bytes]:
+def reflection_answers(protocols: Sequence[ProtocolService]) -> Callable[[bytes], bytes]:
     """The same for those who answer one message at a time; what it raises is an InvalidRequestError."""
-    servicer = reflection.ReflectionServicer(_SERVICES)
+    servicer = reflection.ReflectionServicer(_names(protocols), described_pool())
 
     def answer(message: bytes) -> bytes:
         request = parsed(reflection_pb2.ServerReflectionRequest, message)
@@ -103,3 +105,7 @@ def reflection_answers() -> Callable[[bytes], bytes]:
         return encoded
 
     return answer
+
+
+def _names(protocols: Sequence[ProtocolService]) -> list[str]:
+    return [*_SERVICES, *(service.name for service in protocols)]

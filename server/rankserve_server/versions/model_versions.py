@@ -150,6 +150,8 @@ class ModelVersions:
 
     def _wanted(self, settled: set[int]) -> list[int]:
         """Versions that should be loaded, the current one first."""
+        if self.plan.unloaded:
+            return []
         usable = [v for v in reversed(self._on_disk) if self._loaded(v) or (v in settled and self._may_serve(v))]
         pinned = self.plan.pinned
         # Where the pinned one may not serve, older ones step in before newer ones.
@@ -192,7 +194,10 @@ class ModelVersions:
             self.entries = {**self.entries, version: ModelEntry(self.name, version, state, message, model)}
 
     def _swap(self, wanted: list[int], on_routes: "Callable[[ModelVersions], None]") -> None:
-        """Replaces the routes, where anything that is wanted is loaded."""
+        """Replaces the routes, where anything that is wanted is loaded; takes them away where nothing is to be."""
+        if self.plan.unloaded:
+            self._take_routes(on_routes)
+            return
         loaded = {v: model for v in wanted if (model := self._model(v)) is not None}
         if not loaded:
             return
@@ -211,9 +216,15 @@ class ModelVersions:
         if before is not None and before != routes.current.version:
             _log.info("%s: version %d answers now, before it was %d.", self.name, routes.current.version, before)
 
+    def _take_routes(self, on_routes: "Callable[[ModelVersions], None]") -> None:
+        if self.routes is not None:
+            self.routes = None
+            on_routes(self)
+            _log.info("%s: it is unloaded, and no version answers any more.", self.name)
+
     def _let_go(self, wanted: list[int]) -> None:
         """What is not wanted is freed with the last request that it answers."""
-        if not any(map(self._loaded, wanted)):
+        if not self.plan.unloaded and not any(map(self._loaded, wanted)):
             return  # better an old version than none, as where the directory has gone with its mount
         over = {v for v in self.entries if v not in (wanted if self._loaded(v) else self._on_disk)}
         if over:

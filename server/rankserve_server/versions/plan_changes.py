@@ -1,6 +1,6 @@
 """What an operator can want of a model's versions, each as a change of its plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -109,6 +109,30 @@ def set_shadow(version: int, percent: float) -> PlanChange:
     return lambda plan, _: msgspec.structs.replace(plan, shadow=share)
 
 
+def unload() -> PlanChange:
+    """Takes the model out of service; the rest of the plan is kept for when it comes back."""
+    return lambda plan, _: msgspec.structs.replace(plan, unloaded=True)
+
+
+def load() -> PlanChange:
+    """Brings it back. Whatever makes a version current does that too."""
+    return lambda plan, _: msgspec.structs.replace(plan, unloaded=False)
+
+
+def configure(version: int | None, aliases: Mapping[str, int]) -> PlanChange:
+    """Serves a model with this version current, the newest for None, and with these aliases alone."""
+    wanted = None if version is None else _checked("version", version, Version)
+    named = _checked("aliases", dict(aliases), dict[Alias, Version])
+
+    def change(plan: ServingPlan, now: VersionsNow) -> ServingPlan:
+        served = msgspec.structs.replace(plan, aliases=named, unloaded=False)
+        if wanted is None:
+            return msgspec.structs.replace(served, pinned=None, previous=None)
+        return _with_current(served, now, wanted)
+
+    return change
+
+
 def _with_current(plan: ServingPlan, now: VersionsNow, version: int) -> ServingPlan:
     current = now.current_version
     return msgspec.structs.replace(
@@ -117,6 +141,7 @@ def _with_current(plan: ServingPlan, now: VersionsNow, version: int) -> ServingP
         previous=plan.previous if current == version else current,
         canary=_unless(plan.canary, version),
         shadow=_unless(plan.shadow, version),
+        unloaded=False,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rankserve_server.errors import ConflictError, NotReadyError, UnknownModelError
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.versions import plan_changes
 from rankserve_server.versions.entry import ModelEntry, Roles
 from rankserve_server.versions.model_versions import Load, ModelVersions
 from rankserve_server.versions.plan_changes import PlanChange
@@ -59,9 +60,9 @@ class Repository:
             raise ArtifactError(f"the default model {self._default_name!r} is none of: {', '.join(names)}")
         self.update(unsettled=True)
         needed = self._default_name or names[0]
-        if needed not in self._routes and (self._default_name or not self._routes):
-            reason = next((entry.message for entry in self.entries() if entry.name == needed), "it has none")
-            raise ArtifactError(f"no version of model {needed!r} can be served: {reason}")
+        # Who has taken a model out of service wants the server to start without it.
+        if needed not in self._routes and (self._default_name or not self._routes) and not self._is_unloaded(needed):
+            raise ArtifactError(f"no version of model {needed!r} can be served: {self._reason(needed)}")
         self._ready = True
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -129,6 +130,35 @@ class Repository:
             self._update(model.name, unsettled=False)
         return [entry for entry in self.entries() if entry.name == model.name]
 
+    def load_model(self, name: str) -> None:
+        """Looks at one model at once and brings it back where it was unloaded; what was held against it is forgotten.
+
+        Raises:
+            UnknownModelError: where there is no such model.
+            ConflictError: where no version of it can be served.
+            ServingPlanError: where the plan cannot be written.
+            NotReadyError: while the models are being loaded for the first time.
+        """
+        self.reload(name, retry_quarantined=True)
+        if self._is_unloaded(name):
+            self.change_plan(name, plan_changes.load())
+        if name not in self._routes:
+            raise ConflictError(f"no version of model {name!r} can be served: {self._reason(name)}")
+
+    def unload_model(self, name: str) -> None:
+        """Takes a model out of service, here and everywhere else on the directory, until it is loaded again.
+
+        Raises:
+            UnknownModelError: where there is no such model.
+            ServingPlanError: where the plan cannot be written.
+            NotReadyError: while the models are being loaded for the first time.
+        """
+        self.change_plan(name, plan_changes.unload())
+
+    def unloaded_names(self) -> list[str]:
+        """The models that are out of service because somebody wanted that."""
+        return sorted(name for name in list(self._models) if self._is_unloaded(name))
+
     def select(
         self, name: str = "", version: int | None = None, alias: str | None = None, user_id: int = 0
     ) -> LoadedModel:
@@ -170,6 +200,24 @@ class Repository:
         found = [entry for model in list(self._models.values()) for entry in list(model.entries.values())]
         return sorted(found, key=lambda entry: (entry.name, -entry.version))
 
+    def entries_of(self, name: str) -> list[ModelEntry]:
+        """Those of one model; "" for the default one.
+
+        Raises:
+            UnknownModelError: where there is none.
+            NotReadyError: while the models are being loaded.
+        """
+        self.check_ready()
+        wanted = name or self._default_name
+        entries = [entry for entry in self.entries() if entry.name == wanted]
+        if not entries:
+            raise self._unknown(name)
+        return entries
+
+    def directory_of(self, name: str) -> Path:
+        """Where the versions of a model lie, whether or not there are any."""
+        return self._models_dir / name
+
     def entry(self, name: str, version: int | None, alias: str | None) -> ModelEntry:
         """One version, also one that does not answer where its number is given.
 
@@ -191,6 +239,14 @@ class Repository:
         """The current versions, by name of the model."""
         routes = self._routes
         return [routes[name].current for name in sorted(routes)]
+
+    def _is_unloaded(self, name: str) -> bool:
+        model = self._models.get(name)
+        return model is not None and model.plan.unloaded
+
+    def _reason(self, name: str) -> str:
+        """Why no version of a model answers."""
+        return next((entry.message for entry in self.entries() if entry.name == name), "it has none")
 
     def _load_named(self, model: ModelVersions, change: PlanChange) -> None:
         """What is to serve is loaded before the plan says so: a plan that cannot be followed helps nobody."""
@@ -217,8 +273,8 @@ class Repository:
 
     def _routes_changed(self, model: ModelVersions) -> None:
         """The one step in which a model's requests go to other versions."""
-        if model.routes is not None:
-            self._routes = {**self._routes, model.name: model.routes}
+        others = {name: routes for name, routes in self._routes.items() if name != model.name}
+        self._routes = others if model.routes is None else {**others, model.name: model.routes}
 
     def _routes_of(self, name: str) -> "Routes":
         self.check_ready()
@@ -228,7 +284,11 @@ class Repository:
         return routes
 
     def _unknown(self, name: str) -> UnknownModelError:
-        served = ", ".join(sorted(self._routes))
+        wanted = name or self._default_name or ""
+        if self._is_unloaded(wanted):
+            text = "is not served: it is unloaded, until it is loaded again or a version of it is promoted"
+            return UnknownModelError(wanted, f"model {wanted!r} {text}")
+        served = ", ".join(sorted(self._routes)) or "none"
         if name:
             return UnknownModelError(name, f"model {name!r} is not served; these are: {served}")
         return UnknownModelError("", f"no model was named and there is no default one; name one of: {served}")

@@ -50,6 +50,7 @@ class ServingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         aliases: names for versions.
         canary: answers a share of the users that would otherwise get the current version.
         shadow: is asked too, and not listened to, for a share of the requests.
+        unloaded: whether no version is to be loaded, whatever else is said here.
     """
 
     format_version: int = FORMAT_VERSION
@@ -58,6 +59,7 @@ class ServingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     aliases: dict[Alias, Version] = {}
     canary: Share | None = None
     shadow: Share | None = None
+    unloaded: bool = False
 
     @property
     def named_versions(self) -> set[int]:

@@ -111,12 +111,17 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: TransportN
 
     @asynccontextmanager
     async def local_server(
-        *, loaded: threading.Event | None = None, drain_seconds: float = 30.0, **limits: int
+        *, loaded: threading.Event | None = None, drain_seconds: float = 30.0, grace_seconds: float = 0.0, **limits: int
     ) -> AsyncIterator[LocalServer]:
         model = small_model()
         monkeypatch.setattr(VersionLoader, "load", lambda loader, *_, **__: _loaded(model, loaded, loader.checkpoint))
         config = ServerConfig(
-            tmp_path, port=free_port(), drain_seconds=drain_seconds, transport=transport, limits=Limits(**limits)
+            tmp_path,
+            port=free_port(),
+            drain_seconds=drain_seconds,
+            grace_seconds=grace_seconds,
+            transport=transport,
+            limits=Limits(**limits),
         )
         async with grpc.aio.insecure_channel(config.address, _RECONNECT_AT_ONCE) as channel:
             assert isinstance(model.engine, FakeEngine)

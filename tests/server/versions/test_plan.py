@@ -109,6 +109,73 @@ class TestAliases:
         assert [entry.version for entry in repository.entries()] == [3]
 
 
+class TestUnloading:
+    def test_no_version_answers_here_or_elsewhere(self, directory: Directory) -> None:
+        directory.add("b/1")
+        repository, other = directory.loaded("b"), directory.loaded("b")
+        repository.change_plan("a", plan_changes.set_alias("stable", 1))
+        repository.unload_model("a")
+        other.update()
+        for each in (repository, other, directory.loaded("b")):
+            assert (each.unloaded_names(), [entry.name for entry in each.entries()]) == (["a"], ["b"])
+            with pytest.raises(UnknownModelError, match="model 'z' is not served; these are: b"):
+                each.select("z")
+            with pytest.raises(UnknownModelError, match="model 'a' is not served: it is unloaded"):
+                each.select("a", alias="stable")
+            assert chosen(each) == "b/1"
+
+    def test_what_is_published_meanwhile_is_not_loaded(self, directory: Directory) -> None:
+        repository = directory.loaded()
+        repository.unload_model("a")
+        directory.add("a/4")
+        repository.update()
+        repository.update()
+        assert directory.loads == ["a/3"]
+        repository.load_model("a")
+        assert chosen(repository) == "a/4"
+
+    def test_a_server_starts_without_its_only_model(self, directory: Directory) -> None:
+        directory.loaded().unload_model("a")
+        later = directory.loaded()
+        assert later.served() == []
+        for name in ("a", ""):
+            with pytest.raises(UnknownModelError, match="model 'a' is not served: it is unloaded"):
+                later.select(name)
+        with pytest.raises(UnknownModelError, match="these are: none"):
+            later.select("z")
+        later.load_model("a")
+        assert chosen(later) == "a/3"
+
+    def test_the_rest_of_the_plan_comes_back_with_it(self, directory: Directory) -> None:
+        repository = directory.loaded()
+        repository.change_plan("a", plan_changes.promote(2))
+        repository.change_plan("a", plan_changes.set_alias("old", 1))
+        repository.unload_model("a")
+        repository.load_model("a")
+        assert (chosen(repository), chosen(repository, alias="old")) == ("a/2", "a/1")
+
+    def test_promoting_brings_it_back(self, directory: Directory) -> None:
+        repository = directory.loaded()
+        repository.unload_model("a")
+        repository.change_plan("a", plan_changes.promote(1))
+        assert (chosen(repository), repository.unloaded_names()) == ("a/1", [])
+
+    def test_loading_what_cannot_be_served(self, directory: Directory) -> None:
+        directory.add("b/1", broken=True)
+        repository = directory.loaded("a")
+        with pytest.raises(ConflictError, match=r"no version of model 'b' can be served: .* is broken"):
+            repository.load_model("b")
+        directory.mend("b/1")
+        repository.load_model("b")
+        assert chosen(repository, "b") == "b/1"
+
+    def test_what_is_not_there(self, directory: Directory) -> None:
+        repository = directory.loaded()
+        for change in (repository.load_model, repository.unload_model):
+            with pytest.raises(UnknownModelError, match="'z' is not served"):
+                change("z")
+
+
 class TestCanary:
     def test_it_gets_its_share_of_the_users_and_they_stay(self, directory: Directory) -> None:
         repository = directory.loaded()

@@ -1,0 +1,1 @@
+"""TensorFlow Serving, whose clients send tensors or examples."""
