@@ -160,6 +160,17 @@ _LIMITS = Limits()
     type=click.IntRange(1),
     help="Requests of one stream that are answered at the same time.",
 )
+@click.option(
+    "--metrics-host",
+    default=_DEFAULTS.metrics_host,
+    show_default=True,
+    help="Address for --metrics-port. Whoever can reach it can read the metrics.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Port for metrics that Prometheus can scrape, at /metrics; 0 for any free one.  [default: no metrics]",
+)
 @connection_options
 @security_options
 def serve(
@@ -177,6 +188,8 @@ def serve(
     drain_seconds: float,
     transport: TransportName,
     workers: int,
+    metrics_host: str,
+    metrics_port: int | None,
     security: SecurityConfig,
     **limits: Any,
 ) -> None:
@@ -204,6 +217,8 @@ def serve(
         drain_seconds=drain_seconds,
         transport=transport,
         workers=workers,
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
         connections=taken_from(limits),
         limits=Limits(**limits),
         security=security,

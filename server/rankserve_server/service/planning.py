@@ -9,6 +9,7 @@ from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.metrics.version_counts import VersionCounts
 from rankserve_server.ranking import Plan, Ranking, RankQuery
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed, query_of, refusal_of, response_of
@@ -32,6 +33,7 @@ class PlannedRequest:
         encoder: of its responses.
         jobs: one job; none where nothing is left to score.
         shadows: who may score it too.
+        counts: of the version; None where nobody counts.
     """
 
     query: RankQuery
@@ -40,6 +42,7 @@ class PlannedRequest:
     encoder: ResponseEncoder
     jobs: list[ScoreJob]
     shadows: ShadowScorer
+    counts: VersionCounts | None = None
 
     def response(self) -> ranking_pb2.RankResponse:
         """The answer, once the job is done.
@@ -60,6 +63,8 @@ class PlannedRequest:
         if job.error is not None:
             raise job.error
         ranking = self.plan.finish(job.scores)
+        if self.counts is not None:
+            self.counts.answered(job.scores)
         self.shadows.consider(self.model, self.query, ranking)
         return ranking
 
@@ -88,7 +93,9 @@ class PlannedBatch:
 class Planner:
     """Plans requests with the models of a repository."""
 
-    def __init__(self, repository: Repository, limits: Limits, shadows: ShadowScorer) -> None:
+    def __init__(self, repository: Repository, limits: Limits, shadows: ShadowScorer, counted: bool = False) -> None:
+        """`counted` is whether the versions count what they are asked."""
+        self._counted = counted
         self._repository = repository
         self._limits = limits
         self._shadows = shadows
@@ -114,8 +121,9 @@ class Planner:
             RequestError: where it cannot be answered.
         """
         query = query_of(request, self._limits)
-        model = self._repository.select(**selection_of(request.model), user_id=query.user_id)
-        return self._planned(query, model, deadline)
+        selection = selection_of(request.model)
+        model = self._repository.select(**selection, user_id=query.user_id)
+        return self._planned(query, model, deadline, selection["alias"])
 
     def plan_message(self, message: bytes, plain: PlainRequest | None, deadline: float) -> PlannedRequest:
         """Plans one request, as its bytes came.
@@ -156,12 +164,17 @@ class Planner:
                 self._check_batch_candidates(candidates)
         return PlannedBatch(planned, jobs)
 
-    def _planned(self, query: RankQuery, model: LoadedModel, deadline: float) -> PlannedRequest:
+    def _planned(
+        self, query: RankQuery, model: LoadedModel, deadline: float, alias: str | None = None
+    ) -> PlannedRequest:
         plan = Plan(query, model)
+        counts = model.counts if self._counted else None
+        if counts is not None:
+            counts.planned(plan.count, plan.unknown_items, plan.user_row != 0, alias)
         jobs = []
         if plan.count:
             jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer, model.name))
-        return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows)
+        return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows, counts)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:
         encoder = self._encoders.get(model)

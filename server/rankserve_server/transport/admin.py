@@ -4,17 +4,22 @@ import asyncio
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.metrics.interceptors import CountingInterceptor
 from rankserve_server.security.access import Access
 from rankserve_server.security.addresses import UNIX
 from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.starting import StartError, bound
 from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
 
 _log = logging.getLogger(__name__)
 
@@ -26,12 +31,15 @@ _SOCKET_UMASK = 0o177
 class AdminServer:
     """ModelService and reflection at `--admin-address`; does nothing where there is none."""
 
-    def __init__(self, config: ServerConfig, models: ModelService, access: Access) -> None:
+    def __init__(
+        self, config: ServerConfig, models: ModelService, access: Access, counts: "ServerCounts | None" = None
+    ) -> None:
         """Does not listen yet."""
         self._config = config
         self._address = config.security.admin_address
         self._models = models
         self._gate = access.admin_gate
+        self._counting = [] if counts is None else [CountingInterceptor(counts.new_calls())]
         self._server: grpc.Server | None = None
 
     def start(self) -> None:
@@ -63,7 +71,7 @@ class AdminServer:
     def _build(self) -> grpc.Server:
         server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[GateInterceptor(self._gate)] if self._gate else [],
+            interceptors=[*self._counting, *([GateInterceptor(self._gate)] if self._gate else [])],
             options=channel_options(self._config),
         )
         models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, server)

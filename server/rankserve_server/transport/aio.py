@@ -5,12 +5,14 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.metrics.interceptors import AsyncCountingInterceptor
 from rankserve_server.security.access import Access
 from rankserve_server.security.interceptors import AsyncGateInterceptor
 from rankserve_server.service.async_health_service import AsyncHealthService
@@ -31,6 +33,9 @@ from rankserve_server.transport.services import (
     enable_reflection,
 )
 
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
+
 # The one logger of grpc.aio's own.
 _GRPC_AIO_LOGGER = "grpc._cython.cygrpc"
 # Threads for ModelService, whose calls are short and rare.
@@ -46,15 +51,25 @@ def _is_news(record: logging.LogRecord) -> bool:
 class AioTransport:
     """See `Transport`. Belongs to the running event loop."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
+    name = "aio"
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        planner: Planner,
+        models: ModelService,
+        access: Access,
+        counts: "ServerCounts | None" = None,
+    ) -> None:
         logging.getLogger(_GRPC_AIO_LOGGER).addFilter(_is_news)
         self._credentials = access.credentials
-        self._waiter = ScoreWaiter(config.limits)
+        self._waiter = ScoreWaiter(config.limits, None if counts is None else counts.queue)
         self._calls = Calls()
         self._health = AsyncHealthService(Health(HEALTH_NAMES))
+        counting = [] if counts is None else [AsyncCountingInterceptor(counts.new_calls())]
         self._server = grpc.aio.server(
             migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[AsyncGateInterceptor(access.gate)] if access.gate else [],
+            interceptors=[*counting, *([AsyncGateInterceptor(access.gate)] if access.gate else [])],
             options=channel_options(config, UNSEEN_CALLS_OF_AIO),
         )
         ranking = AsyncRankingService(planner, self._waiter, self._calls, config.limits.max_stream_requests)
@@ -68,6 +83,10 @@ class AioTransport:
     @property
     def in_flight(self) -> int:
         return self._calls.count
+
+    @property
+    def queued_candidates(self) -> int:
+        return self._waiter.queued_candidates
 
     @property
     def turns(self) -> int:

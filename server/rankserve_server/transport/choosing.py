@@ -1,6 +1,7 @@
 """Which transport a server uses."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from rankserve_server.config import ServerConfig
 from rankserve_server.security.access import Access
@@ -11,15 +12,24 @@ from rankserve_server.transport.aio import AioTransport
 from rankserve_server.transport.direct import DirectTransport
 from rankserve_server.transport.interface import Transport
 
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
+
 _log = logging.getLogger(__name__)
 
 
-def open_transport(config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> Transport:
+def open_transport(
+    config: ServerConfig,
+    planner: Planner,
+    models: ModelService,
+    access: Access,
+    counts: "ServerCounts | None" = None,
+) -> Transport:
     """The transport that is asked for; the asyncio one where the direct lane cannot be used."""
     if config.transport == "aio":
-        return AioTransport(config, planner, models, access)
+        return AioTransport(config, planner, models, access, counts)
     reason = grpc_core.unsupported_reason()
     if reason is not None:
         _log.warning("Transport aio instead of direct: %s.", reason)
-        return AioTransport(config, planner, models, access)
-    return DirectTransport(config, planner, models, access)
+        return AioTransport(config, planner, models, access, counts)
+    return DirectTransport(config, planner, models, access, counts)

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
+from rankserve_server.metrics.interceptors import CountingInterceptor
 from rankserve_server.security.access import Access
 from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.health import Health
@@ -16,6 +18,9 @@ from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
 from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
 
 # Threads for ModelService, started as they are needed. Its calls are short, but hold one each until their message is
 # there.
@@ -25,20 +30,37 @@ _POOL_THREADS = 64
 class DirectTransport:
     """See `Transport`."""
 
-    def __init__(self, config: ServerConfig, planner: Planner, models: ModelService, access: Access) -> None:
+    name = "direct"
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        planner: Planner,
+        models: ModelService,
+        access: Access,
+        counts: "ServerCounts | None" = None,
+    ) -> None:
         self._credentials = access.credentials
+        calls, queue = (None, None) if counts is None else (counts.new_calls(), counts.queue)
+        counting = [] if calls is None else [CountingInterceptor(calls)]
         self._health = Health(HEALTH_NAMES)
         self._server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[GateInterceptor(access.gate)] if access.gate else [],
+            interceptors=[*counting, *([GateInterceptor(access.gate)] if access.gate else [])],
             options=channel_options(config),
         )
-        self._lane = Lane(self._server, planner, config.limits, self._health, access.gate, access.reflection)
+        self._lane = Lane(
+            self._server, planner, config.limits, self._health, access.gate, access.reflection, calls, queue
+        )
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
 
     @property
     def in_flight(self) -> int:
         return self._lane.in_flight
+
+    @property
+    def queued_candidates(self) -> int:
+        return self._lane.jobs.queued_candidates
 
     @property
     def turns(self) -> int:

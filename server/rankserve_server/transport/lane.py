@@ -10,7 +10,7 @@ processor's cache, which takes a sixteenth off a request of 100 candidates.
 import logging
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -32,6 +32,10 @@ from rankserve_server.transport.lane_services import (
     ReflectionCall,
 )
 from rankserve_server.transport.services import HEALTH_SERVICE, RANKING_SERVICE, REFLECTION_SERVICE, reflection_answers
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.call_counts import CallCounts, MethodCounts
+    from rankserve_server.metrics.queue_counts import QueueCounts
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +93,22 @@ class Lane:
         health: Health,
         gate: Gate | None = None,
         reflection: bool = True,
+        calls: "CallCounts | None" = None,
+        queue: "QueueCounts | None" = None,
     ) -> None:
-        """Before the server starts; `reflection` is whether clients may ask what services there are."""
+        """Before the server starts.
+
+        Args:
+            server: made by `grpc.server`.
+            planner: see above.
+            limits: likewise.
+            health: likewise.
+            gate: likewise.
+            reflection: whether clients may ask what services there are.
+            calls: counts calls; None where nobody does.
+            queue: counts what becomes of jobs; likewise.
+        """
+        self._call_counts = calls
         self.planner = planner
         self.limits = limits
         self.health = health
@@ -98,7 +116,7 @@ class Lane:
         self.reflect = reflection_answers()
         self.accepted = 0
         self.arrived: list[Request] = []
-        self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms)
+        self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue)
         self.scored: list[Request] = []
         self.in_flight = 0
         self.streams: set[StreamCall] = set()
@@ -119,7 +137,8 @@ class Lane:
         """Takes calls; once the server has started."""
         for method in self._methods:
             call_type, requested = _CALL_TYPES[method]
-            arrivals = _Arrivals(self, self._queue, method, call_type)
+            counts = None if self._call_counts is None else self._call_counts.of(method)
+            arrivals = _Arrivals(self, self._queue, method, call_type, counts)
             for _ in range(requested):
                 arrivals.ask()
         self._thread.start()
@@ -225,11 +244,19 @@ def _shutting_down() -> NotReadyError:
 class _Arrivals:
     """Gets the new calls of one method."""
 
-    def __init__(self, lane: Lane, queue: grpc_core.CallQueue, method: str, call_type: type[LaneCall]) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        queue: grpc_core.CallQueue,
+        method: str,
+        call_type: type[LaneCall],
+        counts: "MethodCounts | None",
+    ) -> None:
         self._lane = lane
         self._queue = queue
         self._method = method
         self._call_type = call_type
+        self._counts = counts
 
     def ask(self) -> None:
         """Asks for one more call."""
@@ -241,7 +268,7 @@ class _Arrivals:
             if not self._lane.stopping:
                 self.ask()
             self._lane.calls += 1
-            call, gate = self._call_type(self._lane, event), self._lane.gate
+            call, gate = self._call_type(self._lane, event, self._counts), self._lane.gate
             refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
             if refusal is None:
                 call.start()
