@@ -134,7 +134,7 @@ class Server:
         metrics = ServerMetrics(counts, self._repository, self._shadows, self._transport)
         if self.config.metrics_socket is not None:
             return ReportSender(self.config.metrics_socket, metrics.collect)
-        return MetricsEndpoint(self.config.metrics_host, self.config.metrics_port, metrics.collect)
+        return MetricsEndpoint(self.config.metrics_host, self.config.metrics_port, metrics.collect_alone)
 
     async def _listen(self) -> None:
         if not self.config.reuse_port:

@@ -8,7 +8,7 @@ call_counts.py      calls by method, status code and time
 queue_counts.py     batches, waits, refusals
 version_counts.py   requests and scores of one version
 load_counts.py      versions that were loaded or could not be
-interceptors.py     counts the calls of grpcio's public servers
+counted_services.py counts the calls of grpcio's public servers
 families.py         the names: from the numbers to Prometheus' families
 server_metrics.py   all of one process
 reports.py          the families of several processes as one

@@ -85,10 +85,6 @@ class CallCounts:
         """The counts of `/package.Service/Method`; all that the server does not have share theirs."""
         return self._methods.get(method, self._unknown)
 
-    def has(self, method: str) -> bool:
-        """Whether it is a method that the server has."""
-        return method in self._methods
-
     def all(self) -> list[MethodCounts]:
         """Those of every method, and of the unknown ones, always in the same order."""
         return [*self._methods.values(), self._unknown]

@@ -29,6 +29,15 @@ _VERSION = ("model", "version")
 _MOST_QUARANTINED = 20
 
 
+def worker_families(running: int, wanted: int, restarts: int) -> Iterator[Metric]:
+    """The processes that share the port."""
+    yield GaugeMetricFamily("rankserve_workers", "Server processes that run.", running)
+    yield GaugeMetricFamily("rankserve_workers_wanted", "Server processes that should run.", wanted)
+    yield CounterMetricFamily(
+        "rankserve_worker_restarts_total", "Server processes that were started in place of others.", restarts
+    )
+
+
 def call_families(methods: Iterable[MethodCounts]) -> Iterator[Metric]:
     """The calls; the names are those that other gRPC servers have too."""
     started = CounterMetricFamily("grpc_server_started_total", "Calls that came.", labels=_METHOD)
@@ -46,8 +55,8 @@ def call_families(methods: Iterable[MethodCounts]) -> Iterator[Metric]:
         sent.add_metric(counts.labels, counts.sent)
         _add(seconds, counts.labels, counts.handling)
         for code, count in enumerate(counts.codes):
-            if count or not code:
-                handled.add_metric((*counts.labels, _CODE_NAMES[code]), count)
+            # Also those that never came: a series that begins with its first error has no rate of it.
+            handled.add_metric((*counts.labels, _CODE_NAMES[code]), count)
     yield from (started, handled, received, sent, seconds)
 
 
@@ -103,7 +112,7 @@ def version_families(entries: Iterable[ModelEntry]) -> Iterator[Metric]:
         "rankserve_cold_user_requests_total", "Requests of users that the version does not know.", labels=_VERSION
     )
     scores = HistogramMetricFamily(
-        "rankserve_scores", "Predicted ratings, those of every 16th request.", labels=_VERSION
+        "rankserve_scores", "Predicted ratings, those of every 64th request.", labels=_VERSION
     )
     for labels, counts in [_counted(entry.model) for entry in entries if entry.model is not None]:
         requests.add_metric((*labels, ""), counts.requests)

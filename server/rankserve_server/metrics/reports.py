@@ -32,7 +32,6 @@ _ADDED_GAUGES = frozenset(
         "process_virtual_memory_bytes",
         "rankserve_queued_candidates",
         "rankserve_requests_in_flight",
-        "rankserve_workers",
     }
 )
 _LOWEST_GAUGES = frozenset({"process_max_fds", "process_start_time_seconds"})

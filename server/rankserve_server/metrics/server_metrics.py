@@ -34,6 +34,11 @@ class ServerMetrics:
         releases = [version(library) for library in ("rankserve", *_LIBRARIES)]
         self._info.add_metric((*releases, transport.name), 1)
 
+    def collect_alone(self) -> Iterator[Metric]:
+        """Of a server without a supervisor."""
+        yield from families.worker_families(running=1, wanted=1, restarts=0)
+        yield from self.collect()
+
     def collect(self) -> Iterator[Metric]:
         """One family after the other. Between them whoever answers requests has the interpreter."""
         for family in self._families():
@@ -43,7 +48,6 @@ class ServerMetrics:
     def _families(self) -> Iterator[Metric]:
         counts, transport, entries = self._counts, self._transport, self._repository.entries()
         yield self._info
-        yield GaugeMetricFamily("rankserve_workers", "Server processes that run.", 1)
         yield from families.call_families(counts.methods())
         yield from families.queue_families(counts.queue, transport.queued_candidates, transport.in_flight)
         yield from families.version_families(entries)

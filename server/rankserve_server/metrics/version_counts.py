@@ -8,7 +8,7 @@ from rankserve_server.metrics.distribution import Distribution
 _CANDIDATES = (1.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 100_000.0, 1_000_000.0)
 _SCORE_STEPS = 20
 # To look at all scores would take longer than half of all other counting; how they are spread shows in some as well.
-_SCORES_OF_EVERY = 16
+_SCORES_OF_EVERY = 64
 
 
 class VersionCounts:
@@ -20,10 +20,10 @@ class VersionCounts:
         candidates: of each request, those that are scored.
         unknown_items: candidates that it does not know, each once for a request.
         cold_users: requests of users that it does not know.
-        scores: of every 16th request, in steps of a twentieth of the rating scale.
+        scores: of every 64th request, the first one among them, in steps of a twentieth of the rating scale.
     """
 
-    __slots__ = ("_answered", "aliases", "candidates", "cold_users", "requests", "scores", "unknown_items")
+    __slots__ = ("_before_scores", "aliases", "candidates", "cold_users", "requests", "scores", "unknown_items")
 
     def __init__(self, lowest: float, highest: float) -> None:
         """For ratings from `lowest` to `highest`."""
@@ -33,7 +33,7 @@ class VersionCounts:
         self.unknown_items = 0
         self.cold_users = 0
         self.scores = Distribution(np.linspace(lowest, highest, _SCORE_STEPS + 1).round(6).tolist())
-        self._answered = 0
+        self._before_scores = 1
 
     def planned(self, candidates: int, unknown_items: int, user_known: bool, alias: str | None) -> None:
         """Counts a request that it is to answer."""
@@ -49,6 +49,7 @@ class VersionCounts:
 
     def answered(self, scores: Scores) -> None:
         """Counts the scores of one request, now and then: float32[n], or float32[2, n] with choices."""
-        if self._answered % _SCORES_OF_EVERY == 0:
+        self._before_scores -= 1
+        if not self._before_scores:
+            self._before_scores = _SCORES_OF_EVERY
             self.scores.add_all(scores if scores.ndim == 1 else scores[0])
-        self._answered += 1

@@ -9,9 +9,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from rankserve_server.metrics.families import worker_families
 from rankserve_server.metrics.reports import (
     Report,
     added_up,
@@ -94,10 +94,7 @@ class WorkerReports:
         """The families of all workers together."""
         reports, ended = self._reports
         living: Sequence[Report] = list(reports.values())
-        yield GaugeMetricFamily("rankserve_workers_wanted", "Server processes that should run.", self._workers)
-        yield CounterMetricFamily(
-            "rankserve_worker_restarts_total", "Server processes that were started in place of others.", self.restarts
-        )
+        yield from worker_families(len(living), self._workers, self.restarts)
         yield from merged(living, without_gone_versions(ended, living))
 
     def _end(self, worker: int) -> None:

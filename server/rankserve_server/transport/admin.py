@@ -10,13 +10,12 @@ import grpc
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
-from rankserve_server.metrics.interceptors import CountingInterceptor
 from rankserve_server.security.access import Access
 from rankserve_server.security.addresses import UNIX
 from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.starting import StartError, bound
-from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection
+from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection, registry_of
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
@@ -39,7 +38,7 @@ class AdminServer:
         self._address = config.security.admin_address
         self._models = models
         self._gate = access.admin_gate
-        self._counting = [] if counts is None else [CountingInterceptor(counts.new_calls())]
+        self._calls = None if counts is None else counts.new_calls()
         self._server: grpc.Server | None = None
 
     def start(self) -> None:
@@ -71,12 +70,13 @@ class AdminServer:
     def _build(self) -> grpc.Server:
         server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[*self._counting, *([GateInterceptor(self._gate)] if self._gate else [])],
+            interceptors=[GateInterceptor(self._gate, self._calls)] if self._gate else [],
             options=channel_options(self._config),
         )
-        models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, server)
+        registry = registry_of(server, self._calls)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, registry)
         if self._config.security.reflection != "off":
-            enable_reflection(server)
+            enable_reflection(registry)
         return server
 
 

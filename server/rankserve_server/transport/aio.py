@@ -12,7 +12,6 @@ from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
-from rankserve_server.metrics.interceptors import AsyncCountingInterceptor
 from rankserve_server.security.access import Access
 from rankserve_server.security.interceptors import AsyncGateInterceptor
 from rankserve_server.service.async_health_service import AsyncHealthService
@@ -30,7 +29,8 @@ from rankserve_server.transport.services import (
     UNSEEN_CALLS_OF_AIO,
     add_port,
     channel_options,
-    enable_reflection,
+    enable_async_reflection,
+    registry_of,
 )
 
 if TYPE_CHECKING:
@@ -66,19 +66,20 @@ class AioTransport:
         self._waiter = ScoreWaiter(config.limits, None if counts is None else counts.queue)
         self._calls = Calls()
         self._health = AsyncHealthService(Health(HEALTH_NAMES))
-        counting = [] if counts is None else [AsyncCountingInterceptor(counts.new_calls())]
+        calls = None if counts is None else counts.new_calls()
         self._server = grpc.aio.server(
             migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[*counting, *([AsyncGateInterceptor(access.gate)] if access.gate else [])],
+            interceptors=[AsyncGateInterceptor(access.gate, calls)] if access.gate else [],
             options=channel_options(config, UNSEEN_CALLS_OF_AIO),
         )
         ranking = AsyncRankingService(planner, self._waiter, self._calls, config.limits.max_stream_requests)
         # Registered, not generic: the core then knows the method, which saves some 5% of a request.
-        self._server.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(ranking))
-        models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
-        self._server.add_registered_method_handlers(HEALTH_SERVICE, _health_handlers_of(self._health))
+        registry = registry_of(self._server, calls)
+        registry.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(ranking))
+        models_pb2_grpc.add_ModelServiceServicer_to_server(models, registry)
+        registry.add_registered_method_handlers(HEALTH_SERVICE, _health_handlers_of(self._health))
         if access.reflection:
-            enable_reflection(self._server)
+            enable_async_reflection(registry)
 
     @property
     def in_flight(self) -> int:

@@ -10,14 +10,13 @@ from grpc_health.v1 import health_pb2
 
 from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
-from rankserve_server.metrics.interceptors import CountingInterceptor
 from rankserve_server.security.access import Access
 from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.health import Health
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
-from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options
+from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options, registry_of
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
@@ -42,17 +41,16 @@ class DirectTransport:
     ) -> None:
         self._credentials = access.credentials
         calls, queue = (None, None) if counts is None else (counts.new_calls(), counts.queue)
-        counting = [] if calls is None else [CountingInterceptor(calls)]
         self._health = Health(HEALTH_NAMES)
         self._server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[*counting, *([GateInterceptor(access.gate)] if access.gate else [])],
+            interceptors=[GateInterceptor(access.gate, calls)] if access.gate else [],
             options=channel_options(config),
         )
         self._lane = Lane(
             self._server, planner, config.limits, self._health, access.gate, access.reflection, calls, queue
         )
-        models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(models, registry_of(self._server, calls))
 
     @property
     def in_flight(self) -> int:
