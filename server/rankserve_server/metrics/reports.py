@@ -56,29 +56,22 @@ def decoded(content: bytes) -> Report:
     return _decoder.decode(content)
 
 
-def merged(living: Sequence[Report], ended: Report = ()) -> Iterator[Metric]:
-    """One family for each name.
-
-    Args:
-        living: the last reports of the processes that run.
-        ended: what those that have ended had counted.
-    """
-    families: dict[str, list[tuple[Family, bool]]] = {}
-    for report, lives in [*((report, True) for report in living), (ended, False)]:
+def merged(reports: Iterable[Report]) -> Iterator[Metric]:
+    """One family for each name."""
+    families: dict[str, list[Family]] = {}
+    for report in reports:
         for family in report:
-            families.setdefault(family.name, []).append((family, lives))
+            families.setdefault(family.name, []).append(family)
     for parts in families.values():
-        first = parts[0][0]
-        is_gauge = first.type == "gauge"
-        counted = [family for family, lives in parts if lives or not is_gauge]
+        first = parts[0]
         result = Metric(first.name, first.documentation, first.type)
-        for (name, labels), value in _merged_samples(counted, _way_of(first)).items():
+        for (name, labels), value in _merged_samples(parts, _way_of(first)).items():
             result.samples.append(Sample(name, dict(labels), value))
         yield result
 
 
-def added_up(ended: Sequence[Report]) -> list[Family]:
-    """What processes that have ended had counted."""
+def added_up(ended: Iterable[Report]) -> list[Family]:
+    """What processes that have ended had counted; there are no gauges in it."""
     return report_of(family for family in merged(ended) if family.type != "gauge")
 
 

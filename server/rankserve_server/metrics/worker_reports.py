@@ -95,7 +95,7 @@ class WorkerReports:
         reports, ended = self._reports
         living: Sequence[Report] = list(reports.values())
         yield from worker_families(len(living), self._workers, self.restarts)
-        yield from merged(living, without_gone_versions(ended, living))
+        yield from merged([*living, without_gone_versions(ended, living)])
 
     def _end(self, worker: int) -> None:
         living, ended = self._reports

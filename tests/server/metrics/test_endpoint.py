@@ -84,6 +84,7 @@ def test_metrics_are_there(port: int) -> None:
         (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
         (b"GET  HTTP/1.1\r\n\r\n", 404),
         (b"GET /metrics HTTP/1.1\r\nx: " + b"y" * 10_000 + b"\r\n\r\n", 431),
+        (b"GET /metrics HTTP/1.1\r\nx: " + b"y" * 10_000, 431),  # without an end
     ],
 )
 def test_nothing_else_is(port: int, request_: bytes, status: int) -> None:

@@ -66,13 +66,13 @@ def test_a_gauge_is_what_it_means(name: str, expected: float) -> None:
 
 def test_what_has_ended_still_counts_but_for_its_gauges() -> None:
     ended = added_up([report(counter(2), gauge("rankserve_queued_candidates", 9)), report(counter(3))])
-    families = list(merged([report(counter(4), gauge("rankserve_queued_candidates", 1))], ended))
+    families = list(merged([report(counter(4), gauge("rankserve_queued_candidates", 1)), ended]))
     assert values(families, "rankserve_requests_total") == [9]
     assert values(families, "rankserve_queued_candidates") == [1]
 
 
 def test_where_nobody_lives_the_counters_stay() -> None:
-    families = list(merged([], added_up([report(counter(2), gauge("rankserve_queued_candidates", 9))])))
+    families = list(merged([added_up([report(counter(2), gauge("rankserve_queued_candidates", 9))])]))
     assert values(families, "rankserve_requests_total") == [2]
     assert not values(families, "rankserve_queued_candidates")
 
@@ -80,7 +80,7 @@ def test_where_nobody_lives_the_counters_stay() -> None:
 def test_versions_that_have_gone_are_forgotten() -> None:
     ended = added_up([report(counter(2, "1"), counter(3, "2"), histogram(1, 1, total=1))])
     living = [report(counter(1, "2"))]
-    families = list(merged(living, without_gone_versions(ended, living)))
+    families = list(merged([*living, without_gone_versions(ended, living)]))
     assert values(families, "rankserve_requests_total") == [4]
     assert values(families, "seconds_count") == [1]
 

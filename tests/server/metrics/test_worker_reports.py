@@ -31,7 +31,7 @@ def values(reports: WorkerReports) -> dict[str, float]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110, it is about what is collected, which tells nobody of a change
             await asyncio.sleep(0.01)
 
 
