@@ -35,8 +35,8 @@ class VersionCounts:
         self.scores = Distribution(np.linspace(lowest, highest, _SCORE_STEPS + 1).round(6).tolist())
         self._before_scores = 1
 
-    def planned(self, candidates: int, unknown_items: int, user_known: bool, alias: str | None) -> None:
-        """Counts a request that it is to answer."""
+    def planned(self, candidates: int, unknown_items: int, user_known: bool, alias: str | None) -> bool:
+        """Counts a request that it is to answer, and says whether its scores are to be counted too, by `answered`."""
         if alias is None:
             self.requests += 1
         else:
@@ -46,10 +46,12 @@ class VersionCounts:
             self.unknown_items += unknown_items
         if not user_known:
             self.cold_users += 1
+        self._before_scores -= 1
+        if self._before_scores:
+            return False
+        self._before_scores = _SCORES_OF_EVERY
+        return True
 
     def answered(self, scores: Scores) -> None:
-        """Counts the scores of one request, now and then: float32[n], or float32[2, n] with choices."""
-        self._before_scores -= 1
-        if not self._before_scores:
-            self._before_scores = _SCORES_OF_EVERY
-            self.scores.add_all(scores if scores.ndim == 1 else scores[0])
+        """Counts the scores of one request: float32[n], or float32[2, n] with choices."""
+        self.scores.add_all(scores if scores.ndim == 1 else scores[0])

@@ -33,7 +33,7 @@ class PlannedRequest:
         encoder: of its responses.
         jobs: one job; none where nothing is left to score.
         shadows: who may score it too.
-        counts: of the version; None where nobody counts.
+        counts: where its scores are counted; None where they are not, as for most.
     """
 
     query: RankQuery
@@ -168,9 +168,9 @@ class Planner:
         self, query: RankQuery, model: LoadedModel, deadline: float, alias: str | None = None
     ) -> PlannedRequest:
         plan = Plan(query, model)
-        counts = model.counts if self._counted else None
-        if counts is not None:
-            counts.planned(plan.count, plan.unknown_items, plan.user_row != 0, alias)
+        counts = None
+        if self._counted and model.counts.planned(plan.count, plan.unknown_items, plan.user_row != 0, alias):
+            counts = model.counts
         jobs = []
         if plan.count:
             jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer, model.name))

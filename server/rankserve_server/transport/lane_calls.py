@@ -124,8 +124,6 @@ class _UnaryCall(LaneCall):
             # Not before: a client that sends no message must not hold up a server that drains.
             self._lane.in_flight += 1
             self.message = grpc_core.message_of(event)
-            if self._counts is not None and self.message is not None:
-                self._counts.received += 1
             self._lane.arrived.append(self)
 
     def _refused(self, coming: int) -> bool:
@@ -158,11 +156,11 @@ class _UnaryCall(LaneCall):
         self._sent = True
         if self._error is None:
             grpc_core.send_answer(self._call, self._answer, self._close_watched, self)
-            counts = self._counts
-            if counts is not None:
-                counts.sent += 1
-                counts.ended(grpc_core.OK, self._arrived)
+            if self._counts is not None:
+                self._counts.answered(self._arrived)
         else:
+            if self.message is not None:
+                self._count_received()
             self._fail(self._error, started=False, tag=self)
 
     @abstractmethod
