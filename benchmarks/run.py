@@ -20,6 +20,7 @@ import engine
 import fairness
 import h2load
 import latency
+import metrics_cost
 import peer_servers
 import presets
 import security_cost
@@ -39,6 +40,7 @@ _SECTIONS = {
     "start": ("Starting", start.run),
     "client_cost": ("What the Python client costs", client_cost.run),
     "security_cost": ("What TLS and tokens cost", security_cost.run),
+    "metrics_cost": ("What metrics cost", metrics_cost.run),
     "correctness": ("Answers under load", correctness.run),
 }
 

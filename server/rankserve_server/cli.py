@@ -165,6 +165,17 @@ _LIMITS = Limits()
     type=click.IntRange(1),
     help="Requests of one stream that are answered at the same time.",
 )
+@click.option(
+    "--metrics-host",
+    default=_DEFAULTS.metrics_host,
+    show_default=True,
+    help="Address for --metrics-port. Whoever can reach it can read the metrics.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Port for metrics that Prometheus can scrape, at /metrics; 0 for any free one.  [default: no metrics]",
+)
 @connection_options
 @security_options
 def serve(
@@ -183,6 +194,8 @@ def serve(
     transport: TransportName,
     workers: int,
     no_other_protocols: bool,
+    metrics_host: str,
+    metrics_port: int | None,
     security: SecurityConfig,
     **limits: Any,
 ) -> None:
@@ -211,6 +224,8 @@ def serve(
         transport=transport,
         workers=workers,
         other_protocols=not no_other_protocols,
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
         connections=taken_from(limits),
         limits=Limits(**limits),
         security=security,

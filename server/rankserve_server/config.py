@@ -42,6 +42,9 @@ class ServerConfig:
         reuse_port: whether this is one of them; set by the supervisor.
         other_protocols: whether clients of the Open Inference Protocol and of TF Serving are answered too.
         transport: `aio`, `direct`, or `auto` for the direct lane where it can be used.
+        metrics_host: address that metrics are served on.
+        metrics_port: likewise; 0 for any free one, None for no metrics.
+        metrics_socket: the file descriptor that a worker sends its metrics to; set by the supervisor.
     """
 
     models_dir: Path = Path("models")
@@ -59,6 +62,9 @@ class ServerConfig:
     workers: int = 1
     other_protocols: bool = True
     reuse_port: bool = False
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    metrics_socket: int | None = None
     limits: Limits = field(default_factory=Limits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     security: SecurityConfig = field(default_factory=SecurityConfig)

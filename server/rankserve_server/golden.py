@@ -11,6 +11,13 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_training.artifact import GoldenRequest
 from rankserve_training.artifact.manifest import GoldenNewcomer
 
+
+class WrongScoresError(ValueError):
+    """A model does not give the scores that it was published with. For `fault` see `ArtifactError`."""
+
+    fault = "scores"
+
+
 # Folding changes the order of float32 operations, and so the last bits of a score. Relative to the span of the scale,
 # or to the score where that is larger.
 _RATING_TOLERANCE = 1e-5
@@ -26,7 +33,8 @@ def replay_golden_requests(model: LoadedModel, checkpoint: Callable[[], None] = 
         checkpoint: called after each; what it raises ends it.
 
     Raises:
-        ValueError: where the model does not give the scores that it was published with.
+        WrongScoresError: where the model does not give the scores that it was published with.
+        ValueError: where a request does not fit together, or the model cannot answer it.
     """
     for golden in model.manifest.golden_requests:
         _check(model, f"user {golden.user_id}'s golden request", _scores(model, golden), golden)
@@ -76,7 +84,7 @@ def _check_close(what: str, scores: Scores, expected: Sequence[float], tolerance
     differences = np.abs(scores.astype(np.float64) - expected)
     worst = int(np.argmax(differences - tolerances))  # also where it is NaN
     if not differences[worst] <= tolerances[worst]:
-        raise ValueError(
+        raise WrongScoresError(
             f"{what} is off by {differences[worst]:.3g} where {tolerances[worst]:.3g} is allowed; the model does not "
             "give the scores that it was published with"
         )

@@ -15,6 +15,7 @@ finishes it.
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rankserve_server.drain_rate import DrainRate, work_of
 from rankserve_server.engine.engine import Engine
@@ -23,6 +24,9 @@ from rankserve_server.fair_queue import FairQueue
 from rankserve_server.score_batch import ScoreBatch
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.score_slice import Slice, next_slice
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.queue_counts import QueueCounts
 
 # Slices of a batch. With two, the calls that are answered together are twice as many, and so are those that arrive
 # together: what the core does for each is less.
@@ -35,15 +39,17 @@ _EXACT_MS = 100
 class JobQueue:
     """Jobs that wait for the engine. Any thread may add some; one thread starts and finishes batches."""
 
-    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0) -> None:
+    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0, counts: "QueueCounts | None" = None) -> None:
         """Sets the bounds.
 
         Args:
             max_queued_candidates: of all jobs that wait.
             max_queue_ms: how long a job may have to wait, by what was measured; 0 for any time.
+            counts: what becomes of jobs; None where nobody counts it.
         """
         self._max_queued = max_queued_candidates
         self._max_wait = max_queue_ms / 1e3 or float("inf")
+        self._counts = counts
         self._jobs = FairQueue()
         self._queued = 0
         self._requests = 0
@@ -88,6 +94,10 @@ class JobQueue:
                 refusal = self._refusal(jobs[0].model, count, work, min(job.deadline for job in jobs))
                 if refusal is not None:
                     raise refusal
+            if self._counts is not None:
+                now = time.monotonic()
+                for job in jobs:
+                    job.queued_at = now
             for job in jobs:
                 self._jobs.add(job)
             self._queued += count
@@ -106,7 +116,11 @@ class JobQueue:
         """
         if self._requests or coming:
             return self._refusal(self._jobs.least(), 1, self._rate.usual_work(coming + 1), deadline)
-        return ExpiredError("the deadline has passed") if deadline <= time.monotonic() else None
+        if deadline > time.monotonic():
+            return None
+        if self._counts is not None:
+            self._counts.dropped["deadline"] += 1
+        return ExpiredError("the deadline has passed")
 
     def _refusal(self, model: str, candidates: int, work: float, deadline: float) -> OverloadedError | None:
         """Why a request for a model is not accepted that brings so many candidates and so much work."""
@@ -116,13 +130,17 @@ class JobQueue:
         wait = self._rate.seconds_for(before + work)
         is_full = self._queued + candidates > self._max_queued
         if is_full and queue.candidates + candidates > share * self._max_queued:
-            problem = f"{self._queued} candidates are queued and {self._max_queued} are accepted"
+            reason, problem = "queue_full", f"{self._queued} candidates are queued and {self._max_queued} are accepted"
         elif wait > self._max_wait:
-            problem = f"the wait is {_rounded_ms(wait)} ms and {_rounded_ms(self._max_wait)} ms are accepted"
+            most = _rounded_ms(self._max_wait)
+            reason, problem = "wait", f"the wait is {_rounded_ms(wait)} ms and {most} ms are accepted"
         elif (left := deadline - time.monotonic()) < _SAFE_WAITS * wait:
             problem = f"the wait is {_rounded_ms(wait)} ms and the deadline is in {_rounded_ms(left)} ms"
+            reason = "deadline"
         else:
             return None
+        if self._counts is not None:
+            self._counts.refused[reason] += 1
         until_empty = self._rate.seconds_for(work_of(self._queued, self._requests))
         return OverloadedError(f"{problem}; try again later", retry_after=until_empty)
 
@@ -150,6 +168,8 @@ class JobQueue:
             The jobs that are done with it, scored or failed, and those that were dropped.
         """
         batch.finish()
+        if self._counts is not None:
+            self._counts.finished(batch)
         self._computing -= 1
         with self.changed:
             done = self._take_back(batch.slices)
@@ -175,6 +195,8 @@ class JobQueue:
         while room > 0 and (job := self._jobs.first()) is not None:
             if job.abandoned or job.deadline <= now:
                 job.error = ExpiredError("the deadline passed while the request was queued")
+                if self._counts is not None:
+                    self._counts.dropped["abandoned" if job.abandoned else "deadline"] += 1
                 dropped.append(job)
                 self._queued -= job.remaining
                 self._requests -= 1
@@ -187,6 +209,8 @@ class JobQueue:
                 slices.append(piece)
                 room -= piece.count
                 self._jobs.take(piece.count)
+                if self._counts is not None and not job.scored:
+                    self._counts.wait.add(now - job.queued_at)
         return slices, dropped
 
     def _take_back(self, slices: Sequence[Slice]) -> list[ScoreJob]:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rankserve_server.engine.engine import Engine
+from rankserve_server.metrics.version_counts import VersionCounts
 from rankserve_training.artifact import Catalog, Manifest, UserTable
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ class LoadedModel:
     def version(self) -> int:
         """The version, 1 or more."""
         return self.manifest.version
+
+    @cached_property
+    def counts(self) -> VersionCounts:
+        """What it was asked and has answered, where somebody counts that."""
+        scale = self.manifest.rating_scale
+        return VersionCounts(scale.minimum, scale.maximum)
 
     @cached_property
     def abilities(self) -> Abilities:

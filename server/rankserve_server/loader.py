@@ -27,11 +27,14 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader_messages import LoadReport, LoadRequest, encode_request
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
+from rankserve_training.artifact.errors import DamagedError, fault_of
 from rankserve_training.artifact.manifest import MANIFEST_FILE
 from rankserve_training.artifact.signing import read_trusted_keys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from rankserve_server.metrics.load_counts import LoadCounts
 
 # Beside a serving version loading has a low priority, not the lowest: beside others it would never end. That costs the
 # others something, by the caches and the memory that they share: so it takes no more of a processor than the server
@@ -41,6 +44,8 @@ _LEAST_SHARE = 0.25
 _MOST_SECONDS = 900.0
 _STEP_SECONDS = 0.01
 _LOAD_SECONDS = 0.1
+# The fault of a version that the process that loads it does not survive.
+_CRASHED = "crashed"
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class VersionLoader:
         trusted_keys: files of public keys, of which one has to have signed a version; where there are none, nobody.
         programs: where compiled programs are kept; None for nowhere. Nobody else may be able to write there.
         pool: the programs of what was loaded.
+        counts: what was compiled for it; None where nobody counts that.
     """
 
     checkpoint: Callable[[], None]
@@ -62,6 +68,7 @@ class VersionLoader:
     trusted_keys: tuple[Path, ...] = ()
     programs: Path | None = None
     pool: ProgramPool = field(default_factory=ProgramPool)
+    counts: "LoadCounts | None" = None
 
     def load(self, directory: Path, beside_serving: bool = False) -> LoadedModel:
         """Loads one version; see `loading.load_version`, which runs in the other process.
@@ -100,8 +107,10 @@ class VersionLoader:
         if not line.endswith(b"\n"):
             raise _ending(directory, process)
         report = msgspec.json.decode(line, type=LoadReport)
+        if self.counts is not None:
+            self.counts.add_programs(report.compiled, report.reused)
         if report.error:
-            raise MachineError(report.error) if report.is_machine else ArtifactError(report.error)
+            raise (MachineError if report.is_machine else ArtifactError)(report.error, report.fault)
         if report.jax_version != jax.__version__:
             # Whatever the version is like: nothing that is loaded by the new one can be used here.
             raise MachineError(
@@ -129,18 +138,20 @@ class VersionLoader:
         directory = artifact.directory
         manifest = (directory / MANIFEST_FILE).read_bytes()
         if hashlib.sha256(manifest).hexdigest() != report.manifest_sha256:
-            raise ArtifactError(f"{directory} was changed while it was loaded; publish a new version instead")
+            raise DamagedError(f"{directory} was changed while it was loaded; publish a new version instead")
         try:
             engine = Engine(unpack(stream, self.pool, checkpoint))
         except MemoryError as error:
             raise MemoryShortageError(f"{directory}: there is too little memory for its tables") from error
         except EOFError as error:
-            raise ArtifactError(f"{directory}: the process that loads it ended before it had handed it over") from error
+            raise ArtifactError(
+                f"{directory}: the process that loads it ended before it had handed it over", _CRASHED
+            ) from error
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, artifact.read_newcomers())
         try:
             replay_golden_requests(model, checkpoint)
         except ValueError as error:
-            raise ArtifactError(f"{directory}: {error}") from error
+            raise ArtifactError(f"{directory}: {error}", fault_of(error)) from error
         # Not those of the version that this one may replace, which is still there.
         self.pool.let_go(checkpoint)
         return model
@@ -198,7 +209,7 @@ class _Watch:
             try:
                 self._checkpoint()
                 if time.monotonic() > until:
-                    raise ArtifactError(f"loading takes more than {_MOST_SECONDS:g} s; it was ended")
+                    raise ArtifactError(f"loading takes more than {_MOST_SECONDS:g} s; it was ended", _CRASHED)
             except BaseException as error:  # whatever it is, it belongs to the thread that waits
                 self._found = error
                 self._process.kill()
@@ -241,5 +252,7 @@ def _ending(directory: Path, process: subprocess.Popen[bytes]) -> ArtifactError:
     if code == -signal.SIGKILL:
         return MemoryShortageError(f"{directory}: the process that loads it was killed; is there too little memory?")
     if code < 0:
-        return ArtifactError(f"{directory}: the process that loads it was ended by {signal.Signals(-code).name}")
-    return ArtifactError(f"{directory}: the process that loads it ended with {code}; the log says more")
+        return ArtifactError(
+            f"{directory}: the process that loads it was ended by {signal.Signals(-code).name}", _CRASHED
+        )
+    return ArtifactError(f"{directory}: the process that loads it ended with {code}; the log says more", _CRASHED)

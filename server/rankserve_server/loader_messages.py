@@ -35,6 +35,9 @@ class LoadReport(msgspec.Struct, frozen=True):
         manifest_sha256: of the manifest that it has read.
         table_bytes: what the engine's tables take.
         jax_version: what it was compiled with.
+        fault: of the error, see `ArtifactError`.
+        compiled: how many programs were compiled.
+        reused: how many were found compiled.
     """
 
     error: str = ""
@@ -42,6 +45,9 @@ class LoadReport(msgspec.Struct, frozen=True):
     manifest_sha256: str = ""
     table_bytes: int = 0
     jax_version: str = ""
+    fault: str = ""
+    compiled: int = 0
+    reused: int = 0
 
 
 def encode_request(request: LoadRequest) -> str:

@@ -52,10 +52,10 @@ def _load(request: LoadRequest, stream: BinaryIO) -> None:
         sys.modules[name] = None  # type: ignore[assignment]  # to import it fails, as where it is not installed
     from rankserve_server.engine.jax_setup import jax
     from rankserve_server.engine.parts import pack, table_bytes
-    from rankserve_server.engine.programs import keep_programs_in
+    from rankserve_server.engine.programs import counts, keep_programs_in
     from rankserve_server.loading import load_version
     from rankserve_training.artifact import ArtifactError
-    from rankserve_training.artifact.errors import UntrustedError
+    from rankserve_training.artifact.errors import UntrustedError, fault_of
     from rankserve_training.artifact.manifest import MANIFEST_FILE
     from rankserve_training.artifact.signing import read_trusted_keys
 
@@ -67,11 +67,23 @@ def _load(request: LoadRequest, stream: BinaryIO) -> None:
         digest = hashlib.sha256((directory / MANIFEST_FILE).read_bytes()).hexdigest()
     except (ArtifactError, OSError, MemoryError) as error:
         is_machine = isinstance(error, (MemoryError, OSError, UntrustedError))
-        report = LoadReport(error=str(error) or type(error).__name__, is_machine=is_machine)
+        report = LoadReport(
+            error=str(error) or type(error).__name__,
+            is_machine=is_machine,
+            fault=fault_of(error) or ("memory" if isinstance(error, MemoryError) else "machine"),
+            compiled=counts.compiled,
+            reused=counts.reused,
+        )
         stream.write(msgspec.json.encode(report) + b"\n")
         return
     parts = model.engine.parts
-    report = LoadReport(manifest_sha256=digest, table_bytes=table_bytes(parts), jax_version=jax.__version__)
+    report = LoadReport(
+        manifest_sha256=digest,
+        table_bytes=table_bytes(parts),
+        jax_version=jax.__version__,
+        compiled=counts.compiled,
+        reused=counts.reused,
+    )
     stream.write(msgspec.json.encode(report) + b"\n")
     pack(parts, stream)
 

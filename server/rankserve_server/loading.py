@@ -11,6 +11,7 @@ from rankserve_server.engine.compiling import compile_engine, compile_keras_engi
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
+from rankserve_training.artifact.errors import fault_of
 from rankserve_training.artifact.manifest import NEWCOMERS_MODEL_FILE
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def load_version(
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, newcomers)
         replay_golden_requests(model)
     except ValueError as error:
-        raise ArtifactError(f"{artifact.directory}: {error}") from error
+        raise ArtifactError(f"{artifact.directory}: {error}", fault_of(error)) from error
     return model
 
 

@@ -17,9 +17,13 @@ _CGROUP = Path("/sys/fs/cgroup")
 class MachineError(ArtifactError):
     """The machine, or how the server was started, is to blame, and not the version: another start may fare better."""
 
+    fault = "machine"
+
 
 class MemoryShortageError(MachineError):
     """There is too little memory for a version."""
+
+    fault = "memory"
 
 
 def check_memory(needed: int, max_memory_mib: int | None) -> None:

@@ -136,6 +136,11 @@ class Plan:
         """How many candidates the scheduler has to score."""
         return len(self._model.catalog) if self.item_rows is None else len(self.item_rows)
 
+    @property
+    def unknown_items(self) -> int:
+        """How many candidates the model does not know, each counted once."""
+        return len(self._unknown_ids)
+
     def finish(self, scores: Scores) -> Ranking:
         """The answer.
 

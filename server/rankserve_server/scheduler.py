@@ -14,6 +14,7 @@ from rankserve_server.job_queue import JobQueue
 from rankserve_server.score_job import ScoreJob
 
 if TYPE_CHECKING:
+    from rankserve_server.metrics.queue_counts import QueueCounts
     from rankserve_server.score_batch import ScoreBatch
 
 # Turns of the loop without a new job after which there is nothing else to do. From one call to the next grpc.aio takes
@@ -28,14 +29,19 @@ _LEAST_WEIGHT = Engine.slice_rows // _ENOUGH_JOBS
 class Scheduler:
     """Scores jobs in batches, each as soon as it is large enough or the loop has nothing else to do."""
 
-    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0) -> None:
+    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0, counts: "QueueCounts | None" = None) -> None:
         """Belongs to the running event loop. For the arguments see `JobQueue`."""
         self._loop = asyncio.get_running_loop()
-        self._queue = JobQueue(max_queued_candidates, max_queue_ms)
+        self._queue = JobQueue(max_queued_candidates, max_queue_ms, counts)
         self._computing: ScoreBatch | None = None
         self._running = False
         self._gathered = 0
         self._turns_left = 0
+
+    @property
+    def queued_candidates(self) -> int:
+        """See `JobQueue`."""
+        return self._queue.queued_candidates
 
     def refusal(self, deadline: float) -> RequestError | None:
         """See `JobQueue.refusal`."""

@@ -1,6 +1,7 @@
 """Slices of jobs that are computed together, while others are being prepared."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -19,18 +20,25 @@ class ScoreBatch:
     Attributes:
         slices: in the order of their jobs.
         dropped: jobs that came up with them, and are not computed because nobody waits for them any more.
+        started: when, on the clock of `time.monotonic`.
     """
 
     def __init__(self, slices: Sequence[Slice], dropped: list[ScoreJob]) -> None:
         """Starts to compute them; returns before they are computed."""
         self.slices = slices
         self.dropped = dropped
+        self.started = time.monotonic()
         self._calls = _engine_calls(slices)
 
     @property
     def count(self) -> int:
         """How many candidates are computed."""
         return sum(piece.count for piece in self.slices)
+
+    @property
+    def computed_rows(self) -> int:
+        """The same with those that only fill up the shapes; 0 for what could not be started."""
+        return sum(call.computed_rows for call in self._calls)
 
     def finish(self) -> None:
         """Waits for the scores, and gives every job its own, or its error."""
@@ -51,6 +59,11 @@ class _EngineCall:
             self._pending: PendingScores | Exception = start(slices)
         except Exception as error:  # whatever it is, it is told to the callers and must not end the thread
             self._pending = error
+
+    @property
+    def computed_rows(self) -> int:
+        """See `ScoreBatch`."""
+        return 0 if isinstance(self._pending, Exception) else self._pending.rows
 
     def finish(self) -> None:
         """Waits for the scores and hands them out."""

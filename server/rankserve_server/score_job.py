@@ -27,6 +27,7 @@ class ScoreJob:
         scored: how many of them have been scored, from the first.
         scores: float32[n] or float32[2, n] (see `Engine`), once it is done and did not fail.
         error: why it was not scored, once it is done and failed.
+        queued_at: when it was queued, on the clock of `time.monotonic`, where somebody counts that.
         abandoned: set by a caller that has gone; the job is then dropped before it costs anything.
         on_done: what the caller wants called once the job is done; see `tell`.
     """
@@ -41,6 +42,7 @@ class ScoreJob:
         "model",
         "newcomer",
         "on_done",
+        "queued_at",
         "scored",
         "scores",
         "user_row",
@@ -66,6 +68,7 @@ class ScoreJob:
         self.scores = _NO_SCORES
         self.error: Exception | None = None
         self.abandoned = False
+        self.queued_at = 0.0
         self.on_done: Callable[[ScoreJob], None] = _ignore
 
     @property

@@ -4,14 +4,15 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
+from rankserve_server.metrics.server_counts import ServerCounts
 from rankserve_server.notify import Notifier
 from rankserve_server.protocols.open_inference.service import open_inference
 from rankserve_server.protocols.service import ProtocolService
@@ -34,6 +35,10 @@ from rankserve_server.versions.repository import Repository
 from rankserve_server.versions.shadowing import ShadowScorer
 from rankserve_server.versions.watcher import Watcher
 from rankserve_training.artifact import ArtifactError
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.endpoint import MetricsEndpoint
+    from rankserve_server.metrics.worker_reports import ReportSender
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -65,10 +70,22 @@ class Server:
         self._hurrying = asyncio.Event()
         with stop_signals_handled(self._stop):
             self._build()
-            if self.config.reuse_port:
-                await self._load_then_listen()
-            else:
-                await self._listen_then_load()
+            with self._metrics_served():
+                if self.config.reuse_port:
+                    await self._load_then_listen()
+                else:
+                    await self._listen_then_load()
+
+    @contextmanager
+    def _metrics_served(self) -> Iterator[None]:
+        """Also while the models are loaded, and until the last call has ended."""
+        if self._metrics is not None:
+            self._metrics.start()
+        try:
+            yield
+        finally:
+            if self._metrics is not None:
+                self._metrics.stop()
 
     async def _listen_then_load(self) -> None:
         """A taken port is known at once, and probes can be answered while the models are loaded."""
@@ -90,26 +107,44 @@ class Server:
 
     def _build(self) -> None:
         config = self.config
+        counts = None if config.metrics_port is None else ServerCounts()
         loader = VersionLoader(
             self._check_not_stopped,
             config.max_table_mib,
             config.max_memory_mib,
             config.security.trusted_keys,
             config.program_cache,
+            counts=None if counts is None else counts.loads,
         )
-        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, loader.load)
+        load = loader.load if counts is None else counts.loads.timed(loader.load)
+        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load)
         self._watcher = Watcher(self._repository, config.watch_seconds)
         self._shadows = ShadowScorer(self._repository)
-        planner = Planner(self._repository, config.limits, self._shadows)
+        planner = Planner(self._repository, config.limits, self._shadows, counted=counts is not None)
         access, models = Access(config), ModelService(self._repository, self._shadows)
         protocols = self._other_protocols(planner) if config.other_protocols else []
-        self._transport = open_transport(config, planner, models, access, protocols)
-        self._admin = AdminServer(config, models, access, protocols)
+        self._transport = open_transport(config, planner, models, access, protocols, counts)
+        self._admin = AdminServer(config, models, access, protocols, counts)
+        self._metrics = self._metrics_of(counts)
 
     def _other_protocols(self, planner: Planner) -> list[ProtocolService]:
         repository, limits = self._repository, self.config.limits
         inference = open_inference(planner, repository, limits, lambda: self._serving)
         return [inference, *tf_serving(planner, repository, limits)]
+
+    def _metrics_of(self, counts: ServerCounts | None) -> "MetricsEndpoint | ReportSender | None":
+        """Where the metrics go: of a worker to its supervisor; None where nobody wants them."""
+        if counts is None or self.config.metrics_port is None:
+            return None
+        # Prometheus' library is imported only where there are metrics.
+        from rankserve_server.metrics.endpoint import MetricsEndpoint
+        from rankserve_server.metrics.server_metrics import ServerMetrics
+        from rankserve_server.metrics.worker_reports import ReportSender
+
+        metrics = ServerMetrics(counts, self._repository, self._shadows, self._transport)
+        if self.config.metrics_socket is not None:
+            return ReportSender(self.config.metrics_socket, metrics.collect)
+        return MetricsEndpoint(self.config.metrics_host, self.config.metrics_port, metrics.collect_alone)
 
     async def _listen(self) -> None:
         if not self.config.reuse_port:

@@ -14,10 +14,14 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rankserve_server.config import ServerConfig, encode_config
 from rankserve_server.notify import Notifier, unnotified
 from rankserve_server.starting import READY, StartError, free_address, print_ready, stop_signals_handled
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.worker_reports import WorkerReports
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +42,8 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._processes: set[Process] = set()
         self._notifier = Notifier()
+        self._reports: WorkerReports | None = None
+        self._following: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, which every worker then gets as SIGTERM; a second signal likewise.
@@ -45,7 +51,7 @@ class Supervisor:
         Raises:
             StartError: where the address is taken, or the first worker does not start.
         """
-        with stop_signals_handled(self._stop), _port_held(self._config) as port:
+        with stop_signals_handled(self._stop), _port_held(self._config) as port, self._metrics_served():
             config = replace(self._config, port=port, reuse_port=True)
             # Alone, so that what is wrong with the models is said once.
             first = await self._start(config)
@@ -63,7 +69,37 @@ class Supervisor:
             async with self._notifier.watched(time.monotonic_ns):
                 await asyncio.gather(*(self._keep(config, process) for process in (first, *others)))
 
+    @contextmanager
+    def _metrics_served(self) -> Iterator[None]:
+        """Those of all workers, where somebody wants them."""
+        if self._config.metrics_port is None:
+            yield
+            return
+        # Prometheus' library is imported only where there are metrics.
+        from rankserve_server.metrics.endpoint import MetricsEndpoint
+        from rankserve_server.metrics.worker_reports import WorkerReports
+
+        self._reports = WorkerReports(self._config.workers)
+        endpoint = MetricsEndpoint(self._config.metrics_host, self._config.metrics_port, self._reports.collect)
+        endpoint.start()
+        try:
+            yield
+        finally:
+            endpoint.stop()
+
     async def _start(self, config: ServerConfig) -> Process:
+        if self._reports is None:
+            return await self._started(config)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await self._started(replace(config, metrics_socket=theirs.fileno()), theirs.fileno())
+        ours.setblocking(False)
+        following = asyncio.create_task(self._reports.follow(process.pid, ours))
+        self._following.add(following)
+        following.add_done_callback(self._following.discard)
+        return process
+
+    async def _started(self, config: ServerConfig, *handed_over: int) -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -72,6 +108,7 @@ class Supervisor:
             encode_config(config),
             stdout=PIPE,
             env=unnotified(os.environ),
+            pass_fds=handed_over,
             # Ctrl-C in a terminal reaches all processes of a session: the supervisor alone is to pass it on.
             start_new_session=True,
         )
@@ -96,6 +133,8 @@ class Supervisor:
                 return
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             process = await self._start(config)
+            if self._reports is not None:
+                self._reports.restarts += 1
             await _ready_line(process)
 
     async def _ended(self, process: Process) -> int:

@@ -62,6 +62,7 @@ RULES: Final = (
             "grpc_reflection",
             *NUMERICS,
             CRYPTOGRAPHY,
+            "prometheus_client",
             *COMMAND_LINE,
         ),
     ),

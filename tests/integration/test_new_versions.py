@@ -1,6 +1,5 @@
 """Versions that come, go and are bad while a real server runs, and what operators do about them."""
 
-import json
 import shutil
 import subprocess
 import time
@@ -13,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from conftest import StartServer
 from integration.server_process import RANKSERVE, ServerProcess
+from integration.tower_versions import add, edit_manifest, lose_a_file, promise_other_scores, truncate
 from rankserve_client import Conflict, ModelInfo, Promote, RankingClient, RollBack, SetAlias, SetCanary, SetShadow
 from server.two_towers import Published, publish_towers, random_towers
 
@@ -34,35 +34,6 @@ def models(tmp_path: Path, template: Published) -> Path:
     models = tmp_path / "models"
     add(models, template, 1)
     return models
-
-
-def add(models: Path, template: Published, version: int, change: Callable[[Path], None] = lambda _: None) -> Path:
-    """Another version of the same, perhaps with something wrong with it, which becomes visible in one step."""
-    hidden = models / "towers" / f".{version}"
-    shutil.copytree(template.directory, hidden)
-    edit_manifest(hidden, version=version)
-    change(hidden)
-    return hidden.rename(models / "towers" / str(version))
-
-
-def edit_manifest(directory: Path, **changes: object) -> None:
-    manifest = json.loads((directory / "manifest.json").read_bytes())
-    (directory / "manifest.json").write_text(json.dumps(manifest | changes), encoding="utf-8")
-
-
-def truncate(directory: Path) -> None:
-    with (directory / "model.keras").open("r+b") as file:
-        file.truncate(1_000)
-
-
-def promise_other_scores(directory: Path) -> None:
-    manifest = json.loads((directory / "manifest.json").read_bytes())
-    manifest["golden_requests"][0]["scores"][0] += 0.01
-    edit_manifest(directory, golden_requests=manifest["golden_requests"])
-
-
-def lose_a_file(directory: Path) -> None:
-    (directory / "catalog.npz").unlink()
 
 
 BAD = {

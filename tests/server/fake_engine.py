@@ -87,6 +87,7 @@ class _FakePendingScores(PendingScores):
     """Scores that are made when they are asked for."""
 
     def __init__(self, engine: FakeEngine, pairs: list[tuple[int, int]]) -> None:
+        self.rows = len(pairs)
         self._engine = engine
         self._pairs = pairs
 

@@ -44,6 +44,8 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "drain_seconds": 2.5,
         "transport": "aio",
         "workers": 3,
+        "metrics_host": "::1",
+        "metrics_port": 2,
     }
     security: dict[str, Any] = {
         "tls_cert": Path("a.crt"),
@@ -54,7 +56,7 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "reflection": "off",
     }
     trusted = (Path("one.pem"), Path("two.pem"))
-    apart = {"limits", "connections", "reuse_port", "security", "other_protocols"}
+    apart = {"limits", "connections", "reuse_port", "metrics_socket", "security", "other_protocols"}
     assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
     assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
     flags = values | LIMITS | CONNECTIONS | security

@@ -10,12 +10,17 @@ Scores = npt.NDArray[np.float32]
 
 
 class PendingScores:
-    """Scores that are being computed."""
+    """Scores that are being computed.
 
-    __slots__ = ("_computed", "_start", "_stop")
+    Attributes:
+        rows: how many pairs are computed, those that only fill up the shape too.
+    """
 
-    def __init__(self, computed: Any, start: int, stop: int) -> None:
-        """The pairs `start` to `stop` of what a compiled call returned."""
+    __slots__ = ("_computed", "_start", "_stop", "rows")
+
+    def __init__(self, computed: Any, start: int, stop: int, rows: int) -> None:
+        """The pairs `start` to `stop` of the `rows` that a compiled call returned."""
+        self.rows = rows
         self._computed = computed
         self._start = start
         self._stop = stop

@@ -55,7 +55,7 @@ class Engine:
         if bucket != count:
             users, items = padded(users, bucket), padded(items, bucket)
         call = self.parts.pair_calls[bucket]
-        return PendingScores(call(self._users, self._items, self._weights, users, items), 0, count)
+        return PendingScores(call(self._users, self._items, self._weights, users, items), 0, count, bucket)
 
     def start_catalog(self, user: int, start: int, stop: int) -> PendingScores:
         """The same for a run of the catalogue and one user; the item table is read in place.
@@ -71,7 +71,7 @@ class Engine:
         # The last slice starts early enough not to reach behind the table.
         first = min(start + 1, self._items.first.shape[0] - self.slice_rows)
         scores = self.parts.catalog_call(self._users, self._items, self._weights, np.int32(user), np.int32(first))
-        return PendingScores(scores, start + 1 - first, stop + 1 - first)
+        return PendingScores(scores, start + 1 - first, stop + 1 - first, self.slice_rows)
 
     def start_newcomers(
         self, users: Sequence[NewUser], new_items: Sequence[Bag], places: Rows, items: Rows

@@ -94,7 +94,8 @@ class NewcomerScorer:
         user_rows = self._user_sums.start([user.row for user in users], [user.bag for user in users])
         item_rows = self._item_sums.start([NO_ROW] * len(new_items), new_items)
         call = self._pair_calls[bucket]
-        return PendingScores(call(user_rows, self._items, item_rows, self._weights, places, items), 0, count)
+        scores = call(user_rows, self._items, item_rows, self._weights, places, items)
+        return PendingScores(scores, 0, count, bucket)
 
 
 class _RowSums:

@@ -13,6 +13,7 @@ import pickle  # JAX has no other form for a program, and unpickles what it load
 import stat
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,17 @@ _MOST_KEPT = 1_000
 # What the compiler reads of the environment begins with these.
 _COMPILER_SETTINGS = ("JAX_", "XLA_", "PJRT_")
 _FOR_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass
+class ProgramCounts:
+    """How many programs were compiled in this process, and how many were found compiled."""
+
+    compiled: int = 0
+    reused: int = 0
+
+
+counts = ProgramCounts()
 
 
 class Program:
@@ -63,7 +75,9 @@ class ProgramStore:
         path = self._directory / key
         found = _read(path)
         if found is not None:
+            counts.reused += 1
             return found
+        counts.compiled += 1
         call = compile_()
         program = Program(call, _content_of(call))
         self._keep(path, program)
@@ -117,6 +131,7 @@ def compiled(function: Callable[..., Any], *arguments: Any, closed_over: object 
     """
     jitted = jax.jit(function)
     if _store is None:
+        counts.compiled += 1
         call: Callable[..., Any] = jitted.lower(*arguments).compile()
         return call
     if closed_over is not None:

@@ -6,6 +6,8 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 
 from rankserve_server.errors import RequestError
+from rankserve_server.metrics.call_counts import CallCounts
+from rankserve_server.metrics.counted_services import counted_handler
 from rankserve_server.security.gate import Gate
 from rankserve_server.service.calls import fail
 from rankserve_server.service.status import STATUS_DETAILS_KEY, code_of, status_of
@@ -17,8 +19,10 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 class GateInterceptor(grpc.ServerInterceptor):
     """For a threaded server."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, calls: CallCounts | None = None) -> None:
+        """`calls` counts those that are refused; None where nobody counts."""
         self._gate = gate
+        self._calls = calls
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], _Handler], handler_call_details: grpc.HandlerCallDetails
@@ -26,14 +30,15 @@ class GateInterceptor(grpc.ServerInterceptor):
         """The handler of a call that may go on, or one that refuses it."""
         details = handler_call_details
         error = self._gate.refusal(details.method, details.invocation_metadata)
-        return continuation(details) if error is None else _refusing(error)
+        return continuation(details) if error is None else _counted(_refusing(error), self._calls, details.method)
 
 
 class AsyncGateInterceptor(grpc.aio.ServerInterceptor):
     """The same for a server of asyncio."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, calls: CallCounts | None = None) -> None:
         self._gate = gate
+        self._calls = calls
 
     async def intercept_service(
         self,
@@ -43,7 +48,13 @@ class AsyncGateInterceptor(grpc.aio.ServerInterceptor):
         """As above."""
         details = handler_call_details
         error = self._gate.refusal(details.method, details.invocation_metadata)
-        return await continuation(details) if error is None else _refusing_async(error)
+        if error is None:
+            return await continuation(details)
+        return _counted(_refusing_async(error), self._calls, details.method)
+
+
+def _counted(handler: Any, calls: CallCounts | None, method: str) -> Any:
+    return handler if calls is None else counted_handler(handler, calls, method)
 
 
 # Both are handlers of streams, whatever was called: those do not wait for a message.

@@ -11,6 +11,7 @@ from rankserve.v1 import ranking_pb2
 from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
+from rankserve_server.metrics.version_counts import VersionCounts
 from rankserve_server.ranking import Plan, Ranking, RankQuery
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed, query_of, refusal_of, response_of
@@ -53,6 +54,7 @@ class PlannedRequest:
         encoder: of its responses.
         jobs: one job; none where nothing is left to score.
         shadows: who may score it too.
+        counts: where its scores are counted; None where they are not, as for most.
     """
 
     query: RankQuery
@@ -61,6 +63,7 @@ class PlannedRequest:
     encoder: ResponseEncoder
     jobs: list[ScoreJob]
     shadows: ShadowScorer
+    counts: VersionCounts | None = None
 
     def response(self) -> ranking_pb2.RankResponse:
         """The answer, once the job is done.
@@ -82,6 +85,8 @@ class PlannedRequest:
         if job.error is not None:
             raise job.error
         ranking = self.plan.finish(job.scores)
+        if self.counts is not None:
+            self.counts.answered(job.scores)
         self.shadows.consider(self.model, self.query, ranking)
         return ranking
 
@@ -110,7 +115,9 @@ class PlannedBatch:
 class Planner:
     """Plans requests with the models of a repository."""
 
-    def __init__(self, repository: Repository, limits: Limits, shadows: ShadowScorer) -> None:
+    def __init__(self, repository: Repository, limits: Limits, shadows: ShadowScorer, counted: bool = False) -> None:
+        """`counted` is whether the versions count what they are asked."""
+        self._counted = counted
         self._repository = repository
         self._limits = limits
         self._shadows = shadows
@@ -136,8 +143,9 @@ class Planner:
             RequestError: where it cannot be answered.
         """
         query = query_of(request, self._limits)
-        model = self._repository.select(**selection_of(request.model), user_id=query.user_id)
-        return self.plan_query(query, model, deadline)
+        selection = selection_of(request.model)
+        model = self._repository.select(**selection, user_id=query.user_id)
+        return self.plan_query(query, model, deadline, selection["alias"])
 
     def plan_message(self, message: bytes, plain: PlainRequest | None, deadline: float) -> PlannedRequest:
         """Plans one request, as its bytes came.
@@ -186,17 +194,22 @@ class Planner:
                 self._check_batch_candidates(candidates)
         return PlannedBatch(planned, jobs)
 
-    def plan_query(self, query: RankQuery, model: LoadedModel, deadline: float) -> PlannedRequest:
-        """Plans a valid query for a version.
+    def plan_query(
+        self, query: RankQuery, model: LoadedModel, deadline: float, alias: str | None = None
+    ) -> PlannedRequest:
+        """Plans a valid query for a version; `alias` is the one that it was asked for by.
 
         Raises:
             RequestError: where that cannot answer it.
         """
         plan = Plan(query, model)
+        counts = None
+        if self._counted and model.counts.planned(plan.count, plan.unknown_items, plan.user_row != 0, alias):
+            counts = model.counts
         jobs = []
         if plan.count:
             jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer, model.name))
-        return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows)
+        return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows, counts)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:
         encoder = self._encoders.get(model)

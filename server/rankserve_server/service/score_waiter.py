@@ -2,20 +2,29 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rankserve_server.errors import RequestError
 from rankserve_server.limits import Limits
 from rankserve_server.scheduler import Scheduler
 from rankserve_server.score_job import ScoreJob
 
+if TYPE_CHECKING:
+    from rankserve_server.metrics.queue_counts import QueueCounts
+
 
 class ScoreWaiter:
     """Submits jobs and waits for them without blocking the loop."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Belongs to the running event loop."""
+    def __init__(self, limits: Limits, counts: "QueueCounts | None" = None) -> None:
+        """Belongs to the running event loop. `counts` is what becomes of jobs; None where nobody counts it."""
         self._loop = asyncio.get_running_loop()
-        self._scheduler = Scheduler(limits.max_queued_candidates, limits.max_queue_ms)
+        self._scheduler = Scheduler(limits.max_queued_candidates, limits.max_queue_ms, counts)
+
+    @property
+    def queued_candidates(self) -> int:
+        """See `JobQueue`."""
+        return self._scheduler.queued_candidates
 
     def refusal(self, deadline: float) -> RequestError | None:
         """See `JobQueue.refusal`."""

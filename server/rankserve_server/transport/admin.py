@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -17,7 +18,10 @@ from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.starting import StartError, bound
 from rankserve_server.transport.protocol_handlers import threaded_handlers
-from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection
+from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection, registry_of
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +34,12 @@ class AdminServer:
     """ModelService, its like of other protocols, and reflection at `--admin-address`, where there is one."""
 
     def __init__(
-        self, config: ServerConfig, models: ModelService, access: Access, protocols: Sequence[ProtocolService]
+        self,
+        config: ServerConfig,
+        models: ModelService,
+        access: Access,
+        protocols: Sequence[ProtocolService],
+        counts: "ServerCounts | None" = None,
     ) -> None:
         """Does not listen yet."""
         self._config = config
@@ -38,6 +47,7 @@ class AdminServer:
         self._models = models
         self._protocols = protocols
         self._gate = access.admin_gate
+        self._calls = None if counts is None else counts.new_calls()
         self._server: grpc.Server | None = None
 
     def start(self) -> None:
@@ -69,14 +79,15 @@ class AdminServer:
     def _build(self) -> grpc.Server:
         server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[GateInterceptor(self._gate)] if self._gate else [],
+            interceptors=[GateInterceptor(self._gate, self._calls)] if self._gate else [],
             options=channel_options(self._config),
         )
-        models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, server)
+        registry = registry_of(server, self._calls)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, registry)
         for service in self._protocols:
-            server.add_registered_method_handlers(service.name, threaded_handlers({**service.quick, **service.slow}))
+            registry.add_registered_method_handlers(service.name, threaded_handlers({**service.quick, **service.slow}))
         if self._config.security.reflection != "off":
-            enable_reflection(server, self._protocols)
+            enable_reflection(registry, self._protocols)
         return server
 
 

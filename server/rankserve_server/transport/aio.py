@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -31,8 +32,12 @@ from rankserve_server.transport.services import (
     UNSEEN_CALLS_OF_AIO,
     add_port,
     channel_options,
-    enable_reflection,
+    enable_async_reflection,
+    registry_of,
 )
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
 
 # The one logger of grpc.aio's own.
 _GRPC_AIO_LOGGER = "grpc._cython.cygrpc"
@@ -49,6 +54,8 @@ def _is_news(record: logging.LogRecord) -> bool:
 class AioTransport:
     """See `Transport`. Belongs to the running event loop."""
 
+    name = "aio"
+
     def __init__(
         self,
         config: ServerConfig,
@@ -56,31 +63,38 @@ class AioTransport:
         models: ModelService,
         access: Access,
         protocols: Sequence[ProtocolService],
+        counts: "ServerCounts | None" = None,
     ) -> None:
         logging.getLogger(_GRPC_AIO_LOGGER).addFilter(_is_news)
         self._credentials = access.credentials
-        self._waiter = ScoreWaiter(config.limits)
+        self._waiter = ScoreWaiter(config.limits, None if counts is None else counts.queue)
         self._calls = Calls()
         self._health = AsyncHealthService(Health(HEALTH_NAMES))
+        calls = None if counts is None else counts.new_calls()
         self._server = grpc.aio.server(
             migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[AsyncGateInterceptor(access.gate)] if access.gate else [],
+            interceptors=[AsyncGateInterceptor(access.gate, calls)] if access.gate else [],
             options=channel_options(config, UNSEEN_CALLS_OF_AIO),
         )
         scoring = AsyncScoring(planner, self._waiter, self._calls, config.limits.max_stream_requests)
         # Registered, not generic: the core then knows the method, which saves some 5% of a request.
-        self._server.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(scoring, planner))
-        models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
-        self._server.add_registered_method_handlers(HEALTH_SERVICE, _health_handlers_of(self._health))
+        registry = registry_of(self._server, calls)
+        registry.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(scoring, planner))
+        models_pb2_grpc.add_ModelServiceServicer_to_server(models, registry)
+        registry.add_registered_method_handlers(HEALTH_SERVICE, _health_handlers_of(self._health))
         for service in protocols:
             handlers = {**_protocol_handlers_of(service, scoring), **threaded_handlers(service.slow)}
-            self._server.add_registered_method_handlers(service.name, handlers)
+            registry.add_registered_method_handlers(service.name, handlers)
         if access.reflection:
-            enable_reflection(self._server, protocols)
+            enable_async_reflection(registry, protocols)
 
     @property
     def in_flight(self) -> int:
         return self._calls.count
+
+    @property
+    def queued_candidates(self) -> int:
+        return self._waiter.queued_candidates
 
     @property
     def turns(self) -> int:

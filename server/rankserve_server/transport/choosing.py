@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rankserve_server.config import ServerConfig
 from rankserve_server.protocols.service import ProtocolService
@@ -13,6 +14,9 @@ from rankserve_server.transport.aio import AioTransport
 from rankserve_server.transport.direct import DirectTransport
 from rankserve_server.transport.interface import Transport
 
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
+
 _log = logging.getLogger(__name__)
 
 
@@ -22,12 +26,13 @@ def open_transport(
     models: ModelService,
     access: Access,
     protocols: Sequence[ProtocolService],
+    counts: "ServerCounts | None" = None,
 ) -> Transport:
     """The transport that is asked for; the asyncio one where the direct lane cannot be used."""
     if config.transport == "aio":
-        return AioTransport(config, planner, models, access, protocols)
+        return AioTransport(config, planner, models, access, protocols, counts)
     reason = grpc_core.unsupported_reason()
     if reason is not None:
         _log.warning("Transport aio instead of direct: %s.", reason)
-        return AioTransport(config, planner, models, access, protocols)
-    return DirectTransport(config, planner, models, access, protocols)
+        return AioTransport(config, planner, models, access, protocols, counts)
+    return DirectTransport(config, planner, models, access, protocols, counts)

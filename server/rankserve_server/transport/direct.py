@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -17,7 +18,10 @@ from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
 from rankserve_server.transport.protocol_handlers import threaded_handlers
-from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options
+from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options, registry_of
+
+if TYPE_CHECKING:
+    from rankserve_server.metrics.server_counts import ServerCounts
 
 # Threads for ModelService and its like, started as they are needed. The calls are short, but hold one each until their
 # message is there.
@@ -27,6 +31,8 @@ _POOL_THREADS = 64
 class DirectTransport:
     """See `Transport`."""
 
+    name = "direct"
+
     def __init__(
         self,
         config: ServerConfig,
@@ -34,22 +40,39 @@ class DirectTransport:
         models: ModelService,
         access: Access,
         protocols: Sequence[ProtocolService],
+        counts: "ServerCounts | None" = None,
     ) -> None:
         self._credentials = access.credentials
+        calls, queue = (None, None) if counts is None else (counts.new_calls(), counts.queue)
         self._health = Health(HEALTH_NAMES)
         self._server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[GateInterceptor(access.gate)] if access.gate else [],
+            interceptors=[GateInterceptor(access.gate, calls)] if access.gate else [],
             options=channel_options(config),
         )
-        self._lane = Lane(self._server, planner, config.limits, self._health, access.gate, access.reflection, protocols)
-        models_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
+        self._lane = Lane(
+            self._server,
+            planner,
+            config.limits,
+            self._health,
+            access.gate,
+            access.reflection,
+            protocols,
+            calls,
+            queue,
+        )
+        registry = registry_of(self._server, calls)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(models, registry)
         for service in protocols:
-            self._server.add_registered_method_handlers(service.name, threaded_handlers(service.slow))
+            registry.add_registered_method_handlers(service.name, threaded_handlers(service.slow))
 
     @property
     def in_flight(self) -> int:
         return self._lane.in_flight
+
+    @property
+    def queued_candidates(self) -> int:
+        return self._lane.jobs.queued_candidates
 
     @property
     def turns(self) -> int:

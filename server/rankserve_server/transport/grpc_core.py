@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 TESTED_GRPCIO = ("1.85.1", "1.85.3")
 
 Metadata = Sequence[tuple[str, str | bytes]]
+# Numbers of status codes.
+OK = 0
+CANCELLED = 1
 _NO_FLAGS = 0
 _CLOSED = cygrpc.CompletionType.queue_shutdown
 _NO_EVENT = (cygrpc.CompletionType.queue_timeout, _CLOSED)

@@ -5,11 +5,21 @@ from typing import Protocol
 
 
 class Transport(Protocol):
-    """A gRPC server with all services, on one event loop."""
+    """A gRPC server with all services, on one event loop.
+
+    Attributes:
+        name: `aio` or `direct`.
+    """
+
+    name: str
 
     @property
     def in_flight(self) -> int:
         """How many requests are being answered."""
+
+    @property
+    def queued_candidates(self) -> int:
+        """How many candidates of accepted requests are not scored yet."""
 
     @property
     def turns(self) -> int:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
@@ -46,9 +46,13 @@ from rankserve_server.transport.lane_services import (
 )
 from rankserve_server.transport.services import HEALTH_SERVICE, RANKING_SERVICE, REFLECTION_SERVICE, reflection_answers
 
+if TYPE_CHECKING:
+    from rankserve_server.metrics.call_counts import CallCounts, MethodCounts
+    from rankserve_server.metrics.queue_counts import QueueCounts
+
 _log = logging.getLogger(__name__)
 
-_NewCall: TypeAlias = Callable[["Lane", Any], LaneCall]
+_NewCall: TypeAlias = Callable[["Lane", Any, "MethodCounts | None"], LaneCall]
 # How many calls of a method the core may hand over before it is asked again: of those that are scored enough that it
 # never waits for us.
 _SCORED, _OTHER = 128, 16
@@ -107,18 +111,23 @@ class Lane:
         gate: Gate | None = None,
         reflection: bool = True,
         protocols: Sequence[ProtocolService] = (),
+        calls: "CallCounts | None" = None,
+        queue: "QueueCounts | None" = None,
     ) -> None:
         """Before the server starts.
 
         Args:
-            server: whose calls it takes.
+            server: made by `grpc.server`, whose calls it takes.
             planner: see above, as for `limits`, `health` and `gate`.
             limits: likewise.
             health: likewise.
             gate: likewise.
             reflection: whether clients may ask what services there are.
             protocols: further services; of them it takes all that is not slow.
+            calls: counts calls; None where nobody does.
+            queue: counts what becomes of jobs; likewise.
         """
+        self._call_counts = calls
         self.planner = planner
         self.limits = limits
         self.health = health
@@ -126,7 +135,7 @@ class Lane:
         self.reflect = reflection_answers(protocols)
         self.accepted = 0
         self.arrived: list[Request] = []
-        self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms)
+        self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue)
         self.scored: list[Request] = []
         self.in_flight = 0
         self.streams: set[StreamCall] = set()
@@ -144,7 +153,8 @@ class Lane:
     def start(self) -> None:
         """Takes calls; once the server has started."""
         for method, (call_type, requested) in self._call_types.items():
-            arrivals = _Arrivals(self, self._queue, method, call_type)
+            counts = None if self._call_counts is None else self._call_counts.of(method)
+            arrivals = _Arrivals(self, self._queue, method, call_type, counts)
             for _ in range(requested):
                 arrivals.ask()
         self._thread.start()
@@ -260,11 +270,19 @@ def _protocol_call_types(protocols: Sequence[ProtocolService]) -> dict[str, tupl
 class _Arrivals:
     """Gets the new calls of one method."""
 
-    def __init__(self, lane: Lane, queue: grpc_core.CallQueue, method: str, call_type: _NewCall) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        queue: grpc_core.CallQueue,
+        method: str,
+        call_type: _NewCall,
+        counts: "MethodCounts | None",
+    ) -> None:
         self._lane = lane
         self._queue = queue
         self._method = method
         self._call_type = call_type
+        self._counts = counts
 
     def ask(self) -> None:
         """Asks for one more call."""
@@ -276,7 +294,7 @@ class _Arrivals:
             if not self._lane.stopping:
                 self.ask()
             self._lane.calls += 1
-            call, gate = self._call_type(self._lane, event), self._lane.gate
+            call, gate = self._call_type(self._lane, event, self._counts), self._lane.gate
             refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
             if refusal is None:
                 call.start()

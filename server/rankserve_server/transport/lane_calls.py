@@ -16,6 +16,7 @@ from rankserve_server.service.status import call_status_of
 from rankserve_server.transport import grpc_core
 
 if TYPE_CHECKING:
+    from rankserve_server.metrics.call_counts import MethodCounts
     from rankserve_server.transport.lane import Lane
 
 # From so many queued candidates on, some milliseconds of work, a call is dropped when its client goes. To watch for
@@ -47,11 +48,15 @@ class Request(Protocol):
 class LaneCall(ABC):
     """What all calls have in common."""
 
-    __slots__ = ("_arrival", "_call", "_close_watched", "_lane")
+    __slots__ = ("_arrival", "_arrived", "_call", "_close_watched", "_counts", "_lane")
 
-    def __init__(self, lane: "Lane", arrival: Any) -> None:
-        """A call that has arrived."""
+    def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None") -> None:
+        """A call that has arrived; `counts` is where it counts, None where nobody does."""
         self._lane = lane
+        self._counts = counts
+        if counts is not None:
+            counts.started += 1
+            self._arrived = time.monotonic()
         # Kept until the call is over: the core writes into what it owns.
         self._arrival = arrival
         self._call = arrival.call
@@ -70,8 +75,21 @@ class LaneCall(ABC):
         deadline: float = self._arrival.call_details.deadline
         return deadline - time.time() + time.monotonic()
 
+    def _count_received(self) -> None:
+        if self._counts is not None:
+            self._counts.received += 1
+
+    def _count_sent(self) -> None:
+        if self._counts is not None:
+            self._counts.sent += 1
+
+    def _count_end(self, code: int) -> None:
+        if self._counts is not None:
+            self._counts.ended(code, self._arrived)
+
     def _fail(self, error: Exception, started: bool, tag: grpc_core.Tag) -> None:
         code, message, trailers = call_status_of(error)
+        self._count_end(code.value[0])
         grpc_core.send_status(self._call, code.value[0], message, trailers, started, self._close_watched, tag)
 
 
@@ -80,8 +98,8 @@ class _UnaryCall(LaneCall):
 
     __slots__ = ("_answer", "_error", "_planned", "_sent", "_waiting", "message")
 
-    def __init__(self, lane: "Lane", arrival: Any) -> None:
-        super().__init__(lane, arrival)
+    def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None") -> None:
+        super().__init__(lane, arrival, counts)
         self.message: bytes | None = None
         self._planned: Planned
         self._waiting = 0
@@ -138,7 +156,11 @@ class _UnaryCall(LaneCall):
         self._sent = True
         if self._error is None:
             grpc_core.send_answer(self._call, self._answer, self._close_watched, self)
+            if self._counts is not None:
+                self._counts.answered(self._arrived)
         else:
+            if self.message is not None:
+                self._count_received()
             self._fail(self._error, started=False, tag=self)
 
     @abstractmethod
@@ -200,8 +222,8 @@ class ScoredCall(_UnaryCall):
 
     __slots__ = ("_plan_message",)
 
-    def __init__(self, lane: "Lane", arrival: Any, plan: PlanMessage) -> None:
-        super().__init__(lane, arrival)
+    def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None", plan: PlanMessage) -> None:
+        super().__init__(lane, arrival, counts)
         self._plan_message = plan
 
     def _plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:
@@ -213,8 +235,8 @@ class StreamCall(LaneCall):
 
     __slots__ = ("_answers", "_last_read", "_over", "_reading", "_sending")
 
-    def __init__(self, lane: "Lane", arrival: Any) -> None:
-        super().__init__(lane, arrival)
+    def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None") -> None:
+        super().__init__(lane, arrival, counts)
         self._answers: deque[_StreamAnswer] = deque()
         self._reading = False
         self._last_read = False
@@ -262,6 +284,7 @@ class StreamCall(LaneCall):
         if message is None:
             self._last_read = True
         elif not self._over:
+            self._count_received()
             self._lane.in_flight += 1
             answer = _StreamAnswer(self._lane, self, message)
             self._answers.append(answer)
@@ -284,6 +307,7 @@ class StreamCall(LaneCall):
     def _on_sent(self, _event: Any) -> None:
         self._sending = False
         if not self._over:
+            self._count_sent()
             self._answers.popleft()
             self._lane.in_flight -= 1
             self.send()
@@ -296,10 +320,14 @@ class StreamCall(LaneCall):
         except NotReadyError as error:
             self._fail(error, started=True, tag=Notice(_nothing))
         else:
-            grpc_core.send_status(self._call, 0, "", (), started=True, close_watched=True, tag=Notice(_nothing))
+            self._count_end(grpc_core.OK)
+            grpc_core.send_status(
+                self._call, grpc_core.OK, "", (), started=True, close_watched=True, tag=Notice(_nothing)
+            )
 
     def _on_close(self, event: Any) -> None:
         if grpc_core.was_cancelled(event) and not self._over:
+            self._count_end(grpc_core.CANCELLED)
             self._leave()
 
     def _leave(self) -> None:
@@ -329,8 +357,8 @@ class ScoredStreamCall(StreamCall):
 
     __slots__ = ("_scored",)
 
-    def __init__(self, lane: "Lane", arrival: Any, scored: ScoredStream) -> None:
-        super().__init__(lane, arrival)
+    def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None", scored: ScoredStream) -> None:
+        super().__init__(lane, arrival, counts)
         self._scored = scored
 
     def plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:

@@ -12,6 +12,7 @@ from rankserve_server.transport import grpc_core
 from rankserve_server.transport.lane_calls import LaneCall, Notice
 
 if TYPE_CHECKING:
+    from rankserve_server.metrics.call_counts import MethodCounts
     from rankserve_server.transport.lane import Lane
 
 
@@ -28,6 +29,7 @@ class _ServiceCall(LaneCall):
         try:
             if message is None:
                 raise InvalidRequestError(Violation("", "the call ended without a request"))
+            self._count_received()
             self._handle(message)
         except Exception as error:  # a bug too must reach the client as a status
             self._fail(error, started=False, tag=Notice(self._on_end))
@@ -38,6 +40,8 @@ class _ServiceCall(LaneCall):
 
     def _answer(self, message: bytes) -> None:
         grpc_core.send_answer(self._call, message, self._close_watched, Notice(self._on_end))
+        self._count_sent()
+        self._count_end(grpc_core.OK)
 
     def _on_end(self, _event: Any) -> None:
         """The answer has gone: until then this keeps the call."""
@@ -66,8 +70,8 @@ class AnsweredCall(_ServiceCall):
 
     __slots__ = ("_make_answer",)
 
-    def __init__(self, lane: "Lane", arrival: Any, answer: Answer) -> None:
-        super().__init__(lane, arrival)
+    def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None", answer: Answer) -> None:
+        super().__init__(lane, arrival, counts)
         self._make_answer = answer
 
     def _handle(self, message: bytes) -> None:
@@ -79,8 +83,8 @@ class OpenCall(_ServiceCall):
 
     __slots__ = ("_over", "_sending")
 
-    def __init__(self, lane: "Lane", arrival: Any) -> None:
-        super().__init__(lane, arrival)
+    def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None") -> None:
+        super().__init__(lane, arrival, counts)
         self._over = False
         self._sending = False
 
@@ -93,7 +97,10 @@ class OpenCall(_ServiceCall):
             return
         self._leave()
         if error is None:
-            grpc_core.send_status(self._call, 0, "", (), started=True, close_watched=True, tag=Notice(self._on_end))
+            self._count_end(grpc_core.OK)
+            grpc_core.send_status(
+                self._call, grpc_core.OK, "", (), started=True, close_watched=True, tag=Notice(self._on_end)
+            )
         else:
             self._fail(error, started=True, tag=Notice(self._on_end))
 
@@ -109,9 +116,11 @@ class OpenCall(_ServiceCall):
 
     def _on_sent(self, _event: Any) -> None:
         self._sending = False
+        self._count_sent()
 
     def _on_close(self, event: Any) -> None:
-        if grpc_core.was_cancelled(event):
+        if grpc_core.was_cancelled(event) and not self._over:
+            self._count_end(grpc_core.CANCELLED)
             self._leave()
 
     def _leave(self) -> None:
@@ -161,6 +170,7 @@ class ReflectionCall(OpenCall):
         if message is None:
             self.end(None)
             return
+        self._count_received()
         try:
             self._send(self._lane.reflect(message))
         except InvalidRequestError as error:

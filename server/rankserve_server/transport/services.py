@@ -1,14 +1,17 @@
 """What both transports put beside the ranking service."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_server.config import ServerConfig
 from rankserve_server.limits import ConnectionLimits
+from rankserve_server.metrics.call_counts import CallCounts
+from rankserve_server.metrics.counted_services import CountedServices
 from rankserve_server.protocols.described import described_pool
 from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.service.conversion import parsed
@@ -88,9 +91,24 @@ def add_port(
     return server.add_secure_port(address, credentials)
 
 
-def enable_reflection(server: "grpc.Server | grpc.aio.Server", protocols: Sequence[ProtocolService]) -> None:
-    """Lets clients ask what services there are."""
-    reflection.enable_server_reflection(_names(protocols), server, described_pool())
+def registry_of(server: "grpc.Server | grpc.aio.Server", calls: CallCounts | None) -> Any:
+    """Where services are registered: at the server itself, or where their calls are counted too.
+
+    Generated code takes either for a server, whatever it says.
+    """
+    return server if calls is None else CountedServices(server, calls)
+
+
+def enable_reflection(registry: Any, protocols: Sequence[ProtocolService]) -> None:
+    """Lets clients of a threaded server ask what services there are."""
+    servicer = reflection.ReflectionServicer(_names(protocols), described_pool())
+    add_ServerReflectionServicer_to_server(servicer, registry)  # type: ignore[no-untyped-call]  # it has no types
+
+
+def enable_async_reflection(registry: Any, protocols: Sequence[ProtocolService]) -> None:
+    """The same for grpc.aio."""
+    servicer = reflection.aio.ReflectionServicer(_names(protocols), described_pool())
+    add_ServerReflectionServicer_to_server(servicer, registry)  # type: ignore[no-untyped-call]  # it has no types
 
 
 def reflection_answers(protocols: Sequence[ProtocolService]) -> Callable[[bytes], bytes]:

@@ -24,6 +24,7 @@ class ModelEntry:
         state: whether it answers.
         message: why it does not; empty where it does.
         model: the loaded version; None unless it is ready.
+        fault: what kind of fault keeps it from answering, see `ArtifactError`; empty where none does.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ModelEntry:
     state: ModelState = ModelState.LOADING
     message: str = ""
     model: LoadedModel | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True)

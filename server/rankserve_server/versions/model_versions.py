@@ -169,8 +169,8 @@ class ModelVersions:
     def _note_quarantined(self, settled: set[int]) -> None:
         """Shows what an earlier look, or an earlier server, has found."""
         for version in settled:
-            if not self._loaded(version) and (reason := self._quarantine.reason(version)) is not None:
-                self._note(version, ModelState.FAILED, reason)
+            if not self._loaded(version) and (found := self._quarantine.entry(version)) is not None:
+                self._note(version, ModelState.FAILED, found.reason, fault=found.fault)
 
     def _try(self, version: int, load: Load) -> None:
         self._note(version, ModelState.LOADING)
@@ -179,8 +179,9 @@ class ModelVersions:
         try:
             model = load(directory, beside_serving=self.routes is not None)
         except ArtifactError as error:
-            self._quarantine.add(version, str(error), signature, durable=not isinstance(error, MachineError))
-            self._note(version, ModelState.FAILED, str(error))
+            durable = not isinstance(error, MachineError)
+            self._quarantine.add(version, str(error), signature, durable, error.fault)
+            self._note(version, ModelState.FAILED, str(error), fault=error.fault)
             _log.error("%s/%d cannot be served: %s", self.name, version, error)
         except BaseException:  # the server stops
             self.entries = {v: entry for v, entry in self.entries.items() if v != version}
@@ -188,10 +189,17 @@ class ModelVersions:
         else:
             self._note(version, ModelState.READY, model=model)
 
-    def _note(self, version: int, state: ModelState, message: str = "", model: LoadedModel | None = None) -> None:
+    def _note(
+        self,
+        version: int,
+        state: ModelState,
+        message: str = "",
+        model: LoadedModel | None = None,
+        fault: str = "",
+    ) -> None:
         known = self.entries.get(version)
         if known is None or (known.state, known.message, known.model) != (state, message, model):
-            self.entries = {**self.entries, version: ModelEntry(self.name, version, state, message, model)}
+            self.entries = {**self.entries, version: ModelEntry(self.name, version, state, message, model, fault)}
 
     def _swap(self, wanted: list[int], on_routes: "Callable[[ModelVersions], None]") -> None:
         """Replaces the routes, where anything that is wanted is loaded; takes them away where nothing is to be."""

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from rankserve_training.artifact import ArtifactError
+
 _log = logging.getLogger(__name__)
 
 FOLDER = ".quarantine"
@@ -25,11 +27,13 @@ class QuarantineEntry(msgspec.Struct, frozen=True):
         reason: for people.
         signature: of its files when that was found; see `signature_of`.
         release: of rankserve, which has found it.
+        fault: what kind of fault it is, see `ArtifactError`.
     """
 
     reason: str
     signature: str
     release: str
+    fault: str = ArtifactError.fault
 
 
 def signature_of(version_dir: Path) -> str:
@@ -54,12 +58,19 @@ class Quarantine:
 
     def reason(self, version: int) -> str | None:
         """Why this version, with the files that it has now, may not serve; None where nothing is held against it."""
+        entry = self.entry(version)
+        return None if entry is None else entry.reason
+
+    def entry(self, version: int) -> QuarantineEntry | None:
+        """The same, and what kind of fault it is."""
         entry = self._entries.get(version) or self._read(version)
         if entry is None or entry.release != _RELEASE:
             return None
-        return entry.reason if entry.signature == signature_of(self._model_dir / str(version)) else None
+        return entry if entry.signature == signature_of(self._model_dir / str(version)) else None
 
-    def add(self, version: int, reason: str, signature: str, durable: bool = True) -> None:
+    def add(
+        self, version: int, reason: str, signature: str, durable: bool = True, fault: str = ArtifactError.fault
+    ) -> None:
         """Holds something against a version.
 
         Args:
@@ -67,8 +78,9 @@ class Quarantine:
             reason: for people.
             signature: of its files before they were tried.
             durable: whether it holds after a restart too: not where the machine is to blame and not the files.
+            fault: what kind of fault it is.
         """
-        entry = self._entries[version] = QuarantineEntry(reason, signature, _RELEASE)
+        entry = self._entries[version] = QuarantineEntry(reason, signature, _RELEASE, fault)
         if not durable:
             return
         path = self._path(version)

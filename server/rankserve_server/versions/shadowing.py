@@ -60,20 +60,52 @@ class ShadowReport:
     score_difference: float = 0.0
     absolute_score_difference: float = 0.0
 
+
+@dataclass
+class ShadowTotals:
+    """The same added up; nothing in it ever falls, so that rates can be told.
+
+    Attributes:
+        compared: see `ShadowReport`.
+        left_out: likewise.
+        failed: likewise.
+        overlap_at_10: sum over what was compared, likewise.
+        discordance: Kendall's distance, the share of pairs that are the other way round: tau is 1 - 2 * this.
+        score_rise: what scores are above the answer's, the mean over the items of a request.
+        score_fall: what they are below.
+    """
+
+    compared: int = 0
+    left_out: int = 0
+    failed: int = 0
+    overlap_at_10: float = 0.0
+    discordance: float = 0.0
+    score_rise: float = 0.0
+    score_fall: float = 0.0
+
     def add(self, answer: Ranking, shadow: Ranking) -> None:
-        """Counts a comparison; a mean moves by its share of the difference."""
-        self.compared += 1
+        """Counts a comparison."""
         places, other_places = common_places(answer.item_ids, shadow.item_ids)
-        differences = shadow.scores[other_places].astype(np.float64) - answer.scores[places]
-        found = {
-            "overlap_at_10": overlap(answer.item_ids[:_TOP], shadow.item_ids[:_TOP]),
-            "kendall_tau": kendall_tau(other_places[:_MOST_ORDERED]),
-            "score_difference": float(differences.mean()) if len(differences) else 0.0,
-            "absolute_score_difference": float(np.abs(differences).mean()) if len(differences) else 0.0,
-        }
-        for name, value in found.items():
-            mean = getattr(self, name)
-            setattr(self, name, mean + (value - mean) / self.compared)
+        self.overlap_at_10 += overlap(answer.item_ids[:_TOP], shadow.item_ids[:_TOP])
+        self.discordance += (1 - kendall_tau(other_places[:_MOST_ORDERED])) / 2
+        if len(places):
+            differences = shadow.scores[other_places].astype(np.float64) - answer.scores[places]
+            self.score_rise += float(np.maximum(differences, 0).mean())
+            self.score_fall += float(np.maximum(-differences, 0).mean())
+        self.compared += 1
+
+    def report(self) -> ShadowReport:
+        """The means."""
+        count = max(1, self.compared)
+        return ShadowReport(
+            compared=self.compared,
+            left_out=self.left_out,
+            failed=self.failed,
+            overlap_at_10=self.overlap_at_10 / count,
+            kendall_tau=1 - 2 * self.discordance / count if self.compared else 0.0,
+            score_difference=(self.score_rise - self.score_fall) / count,
+            absolute_score_difference=(self.score_rise + self.score_fall) / count,
+        )
 
 
 class ShadowScorer:
@@ -83,7 +115,7 @@ class ShadowScorer:
         """Starts with the first request that a shadow is to rank."""
         self._repository = repository
         self._queue: deque[tuple[LoadedModel, RankQuery, Ranking]] = deque()
-        self._reports: WeakKeyDictionary[LoadedModel, ShadowReport] = WeakKeyDictionary()
+        self._totals: WeakKeyDictionary[LoadedModel, ShadowTotals] = WeakKeyDictionary()
         self._wanted = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
         self._over = False
@@ -94,7 +126,7 @@ class ShadowScorer:
         if shadow is None:
             return
         if len(self._queue) >= _LONGEST_QUEUE:
-            self._report_of(shadow).left_out += 1
+            self._totals_of(shadow).left_out += 1
             return
         self._queue.append((shadow, query, answer))
         self._wanted.release()
@@ -104,7 +136,12 @@ class ShadowScorer:
 
     def report(self, shadow: LoadedModel) -> ShadowReport | None:
         """What a version's shadow has shown; None where it never was one."""
-        return self._reports.get(shadow)
+        totals = self._totals.get(shadow)
+        return None if totals is None else totals.report()
+
+    def totals(self, shadow: LoadedModel) -> ShadowTotals | None:
+        """The same, added up."""
+        return self._totals.get(shadow)
 
     def stop(self) -> None:
         """Takes nothing more."""
@@ -122,17 +159,17 @@ class ShadowScorer:
             time.sleep(worked * (1 / _WORKING_SHARE - 1))
 
     def _compare(self, shadow: LoadedModel, query: RankQuery, answer: Ranking) -> None:
-        report = self._report_of(shadow)
+        totals = self._totals_of(shadow)
         try:
-            report.add(answer, _ranked(shadow, query))
+            totals.add(answer, _ranked(shadow, query))
         except RequestError:  # it cannot do what this request asks for
-            report.failed += 1
+            totals.failed += 1
         except Exception:
-            report.failed += 1
+            totals.failed += 1
             _log.exception("The shadow %s/%d failed.", shadow.name, shadow.version)
 
-    def _report_of(self, shadow: LoadedModel) -> ShadowReport:
-        return self._reports.setdefault(shadow, ShadowReport())
+    def _totals_of(self, shadow: LoadedModel) -> ShadowTotals:
+        return self._totals.setdefault(shadow, ShadowTotals())
 
 
 def overlap(ids: Ids, others: Ids) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.errors import ArtifactError, DamagedError
 from rankserve_training.artifact.json_files import read_json_bytes
 
 FORMAT_VERSION = 1
@@ -221,9 +221,9 @@ def read_manifest_bytes(path: Path) -> bytes:
     try:
         return read_json_bytes(path)
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path} does not exist: not a complete model version") from error
+        raise DamagedError(f"{path} does not exist: not a complete model version") from error
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+        raise DamagedError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def decode_manifest(content: bytes, path: Path) -> Manifest:
@@ -241,7 +241,7 @@ def decode_manifest(content: bytes, path: Path) -> Manifest:
             )
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from error
+        raise DamagedError(f"{path} cannot be read: {error}") from error
     _check(path, manifest)
     return manifest
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rankserve_training.artifact.catalog import Catalog, UserTable
-from rankserve_training.artifact.errors import ArtifactError
+from rankserve_training.artifact.errors import ArtifactError, DamagedError
 from rankserve_training.artifact.manifest import (
     CATALOG_FILE,
     MANIFEST_FILE,
@@ -96,7 +96,7 @@ def read_artifact(directory: Path, trusted_keys: "Sequence[Ed25519PublicKey]" = 
     try:
         return _read_verified(directory.resolve(), trusted_keys)
     except OSError as error:
-        raise ArtifactError(f"{directory} cannot be read: {error}") from error
+        raise DamagedError(f"{directory} cannot be read: {error}") from error
 
 
 def _read_verified(directory: Path, trusted_keys: "Sequence[Ed25519PublicKey]") -> Artifact:
@@ -123,13 +123,13 @@ def _verify_file(directory: Path, name: str, manifest: Manifest) -> None:
     if path.parent != directory:
         raise ArtifactError(f"{directory}: the manifest names {name!r}, which is not a file of this directory")
     if not path.is_file():
-        raise ArtifactError(f"{path} is missing")
+        raise DamagedError(f"{path} is missing")
     expected = manifest.files[name]
     size = path.stat().st_size
     if size != expected.size:
-        raise ArtifactError(f"{path} has {size} bytes, but the manifest says {expected.size}: cut short or changed")
+        raise DamagedError(f"{path} has {size} bytes, but the manifest says {expected.size}: cut short or changed")
     if file_entry(path).sha256 != expected.sha256:
-        raise ArtifactError(f"{path} does not have the SHA-256 of its manifest: changed or damaged")
+        raise DamagedError(f"{path} does not have the SHA-256 of its manifest: changed or damaged")
 
 
 def _verify_count(directory: Path, kind: str, entry: IdRange, count: int) -> None:
