@@ -93,6 +93,20 @@ def test_calls_are_counted_by_method_and_code(counting: ServerProcess) -> None:
         assert after.value("grpc_server_handling_seconds_sum", grpc_method=method) > 0
 
 
+def test_calls_of_other_protocols_are_counted_too(counting: ServerProcess) -> None:
+    before = scrape(counting)
+    calls = {
+        "/inference.GRPCInferenceService/ServerLive": grpc.StatusCode.OK,
+        "/inference.GRPCInferenceService/RepositoryIndex": grpc.StatusCode.OK,
+        "/inference.GRPCInferenceService/ModelInfer": grpc.StatusCode.INVALID_ARGUMENT,
+        "/tensorflow.serving.PredictionService/Predict": grpc.StatusCode.INVALID_ARGUMENT,
+        "/tensorflow.serving.ModelService/GetModelStatus": grpc.StatusCode.OK,
+    }
+    assert {method: call(counting, method, b"") for method in calls} == calls
+    ended = [(method.rpartition("/")[2], code.name) for method, code in calls.items()]
+    scrape_until(counting, lambda found: all(handled(found, *key) - handled(before, *key) == 1 for key in ended))
+
+
 def test_callers_make_no_labels(counting: ServerProcess) -> None:
     before = scrape(counting)
     for number in range(20):
