@@ -29,7 +29,7 @@ def Default() -> DescriptorPool:  # noqa: N802, the generated code calls it that
     return _POOL
 
 
-def BuildTopDescriptorsAndMessages(  # noqa: N802, likewise
+def BuildTopDescriptorsAndMessages(  # noqa: N802, the generated code calls it that
     file: FileDescriptor, module_name: str, module: dict[str, Any]
 ) -> None:
     """Makes what a generated module holds; protobuf's own adds it to the default pool where there is only Python."""
