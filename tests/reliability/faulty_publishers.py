@@ -87,7 +87,7 @@ def _publish_twice(work: Path, told: Path) -> None:
     except BaseException as error:
         outcome["other"] = repr(error)
     system_calls.mark()
-    outcome["kept_open"] = len(os.listdir("/proc/self/fd")) - files  # noqa: PTH208, as above
+    outcome["kept_open"] = len(os.listdir("/proc/self/fd")) - files  # noqa: PTH208, the listing itself is among them
     outcome["left_by_it"] = _unfinished(work)
     outcome["visible"] = list_versions(work / "small")
     outcome["again"] = publish_small(work).name

@@ -86,7 +86,7 @@ def test_where_anybody_can_call_nobody_is(tmp_path: Path, transport: TransportNa
 
 
 @pytest.mark.parametrize("kind", ["unix", "port"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104, likewise
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104, that is what is tested
 def test_an_address_for_admins_is_the_only_one(tmp_path: Path, transport: TransportName, kind: str, host: str) -> None:
     path = tmp_path / "admin.sock"
     address = f"unix:{path}" if kind == "unix" else f"127.0.0.1:{free_port()}"

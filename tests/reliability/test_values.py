@@ -89,9 +89,9 @@ CASES: dict[str, tuple[str, ranking_pb2.RankRequest]] = {
             top_k=-(2**31),
             exclude_ids=[SMALLEST] * 10_001,
             order=2**31 - 1,  # type: ignore[arg-type]  # no such value, on purpose
-            unknown_user=-(2**31),  # type: ignore[arg-type]  # likewise
-            unknown_items=2**31 - 1,  # type: ignore[arg-type]  # likewise
-            rank_by=-(2**31),  # type: ignore[arg-type]  # likewise
+            unknown_user=-(2**31),  # type: ignore[arg-type]  # no such value, on purpose
+            unknown_items=2**31 - 1,  # type: ignore[arg-type]  # no such value, on purpose
+            rank_by=-(2**31),  # type: ignore[arg-type]  # no such value, on purpose
             model=ranking_pb2.ModelSelector(version=SMALLEST),
             history=History(item_ids=[*range(SMALLEST, SMALLEST + 9)] * 2, ratings=[NAN] * 18),
             new_items=[NewItem(item_id=SMALLEST + place % 9, year=-(2**31)) for place in range(18)],

@@ -61,7 +61,7 @@ class Health:
         """
         parsed(health_pb2.HealthListRequest, request)  # type: ignore[attr-defined]  # its types are from before List
         statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
-        response = health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]  # as above
+        response = health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]  # its types are from before List
         encoded: bytes = response.SerializeToString()
         return encoded
 

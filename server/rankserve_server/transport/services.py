@@ -117,8 +117,8 @@ def reflection_answers(protocols: Sequence[ProtocolService]) -> Callable[[bytes]
 
     def answer(message: bytes) -> bytes:
         request = parsed(reflection_pb2.ServerReflectionRequest, message)
-        # It is a generator that never looks at its context.
-        (response,) = servicer.ServerReflectionInfo(iter([request]), None)  # type: ignore[arg-type]  # as above
+        # It is a generator of one answer.
+        (response,) = servicer.ServerReflectionInfo(iter([request]), None)  # type: ignore[arg-type]  # it never looks at its context
         encoded: bytes = response.SerializeToString()
         return encoded
 

@@ -74,7 +74,7 @@ class TestScoring:
 
     def test_another_order_and_other_scores_are_seen(self) -> None:
         answered, shadow = small_model(version=1), small_model(version=2)
-        scorer = ShadowScorer(OneShadow(shadow))  # type: ignore[arg-type]  # as above
+        scorer = ShadowScorer(OneShadow(shadow))  # type: ignore[arg-type]  # all of a repository that it uses
         query = RankQuery(5, ITEMS)
         own = answer(shadow, query)
         # What was answered: the reverse order, each with half a star more.
@@ -94,7 +94,7 @@ class TestScoring:
     def test_who_answers_does_not_wait_for_it(self) -> None:
         answered, shadow = small_model(version=1), small_model(version=2)
         assert isinstance(shadow.engine, FakeEngine)
-        scorer = ShadowScorer(OneShadow(shadow))  # type: ignore[arg-type]  # as above
+        scorer = ShadowScorer(OneShadow(shadow))  # type: ignore[arg-type]  # all of a repository that it uses
         query = RankQuery(5, ITEMS)
         ranking = answer(answered, query)
         with shadow.engine.held():
@@ -111,7 +111,7 @@ class TestScoring:
         answered, shadow = small_model(version=1), small_model(version=2)
         assert isinstance(shadow.engine, FakeEngine)
         shadow.engine.poisoned.add(2)
-        scorer = ShadowScorer(OneShadow(shadow))  # type: ignore[arg-type]  # as above
+        scorer = ShadowScorer(OneShadow(shadow))  # type: ignore[arg-type]  # all of a repository that it uses
         query = RankQuery(5, ITEMS)
         scorer.consider(answered, query, answer(answered, query))
         wait_for(lambda: (report := scorer.report(shadow)) is not None and report.failed == 1)
@@ -120,7 +120,7 @@ class TestScoring:
 
     def test_nobody_is_asked_without_a_shadow(self) -> None:
         model = small_model()
-        scorer = ShadowScorer(OneShadow(model))  # type: ignore[arg-type]  # as above
+        scorer = ShadowScorer(OneShadow(model))  # type: ignore[arg-type]  # all of a repository that it uses
         query = RankQuery(5, ITEMS)
         scorer.consider(model, query, answer(model, query))
         assert scorer.report(model) is None

@@ -114,7 +114,7 @@ class Doubled(layers.Layer):  # type: ignore[misc]  # Keras ships no types
         return x * 2
 
 
-class Subclassed(keras.Model):  # type: ignore[misc]  # likewise
+class Subclassed(keras.Model):  # type: ignore[misc]  # Keras ships no types
     def __init__(self) -> None:
         super().__init__()
         self.table = table(USERS, 1)

@@ -57,7 +57,7 @@ def download(url: str, target: Path, sha256: str, seconds: float) -> None:
 def _ask(url: str, seconds: float) -> str | None:
     try:
         request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # the address is that of TFDS, or of a caller in code
-        with urllib.request.urlopen(request, timeout=seconds):  # noqa: S310  # likewise
+        with urllib.request.urlopen(request, timeout=seconds):  # noqa: S310  # the address is that of TFDS, or of a caller in code
             return None
     except (OSError, ValueError) as error:
         return _reason(error)
