@@ -30,11 +30,8 @@ from rankserve_server.transport.lane_calls import (
     BatchCall,
     LaneCall,
     RankCall,
-    RankStreamCall,
     Request,
     ScoredCall,
-    ScoredStreamCall,
-    StreamCall,
 )
 from rankserve_server.transport.lane_services import (
     AnsweredCall,
@@ -44,6 +41,7 @@ from rankserve_server.transport.lane_services import (
     OpenCall,
     ReflectionCall,
 )
+from rankserve_server.transport.lane_streams import RankStreamCall, ScoredStreamCall, StreamCall
 from rankserve_server.transport.services import HEALTH_SERVICE, RANKING_SERVICE, REFLECTION_SERVICE, reflection_answers
 
 if TYPE_CHECKING:
