@@ -1,11 +1,10 @@
 """Load whose answers are kept to be checked: `python -m reliability.checked_load ADDRESS RATE REQUESTS ANSWERS`.
 
 RATE calls a second come at random times (Poisson) until stdin is closed; 0 is as many as 64 in flight allow. REQUESTS
-is a file of pickled messages, of which each call takes the next. ANSWERS is written at the end: see `Answers`.
+is a file of messages, of which each call takes the next. ANSWERS is written at the end: see `Answers`.
 """
 
 import os
-import pickle  # between processes of the same test, for bytes that JSON cannot hold
 import select
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from integration.raw_connection import Answer, message, messages_of
 from rankserve.v1 import ranking_pb2
@@ -41,11 +42,11 @@ class Answers:
 
     seconds: float
     calls: int
-    failed: Counter[int]
+    failed: dict[int, int]
     failed_due: list[float]
     took: list[float]
     due: list[float]
-    distinct: Counter[tuple[int, bytes]] = field(default_factory=Counter)
+    distinct: dict[tuple[int, bytes], int] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -96,7 +97,7 @@ class RunningLoad:
     def __init__(self, address: str, rate: float, requests: list[ranking_pb2.RankRequest]) -> None:
         self._directory = tempfile.TemporaryDirectory()
         path = Path(self._directory.name)
-        (path / "requests").write_bytes(pickle.dumps([request.SerializeToString() for request in requests]))
+        (path / "requests").write_bytes(msgspec.msgpack.encode([request.SerializeToString() for request in requests]))
         self._answers = path / "answers"
         self._process = subprocess.Popen(
             [
@@ -121,9 +122,7 @@ class RunningLoad:
         """Lets it end, which has to be a good end."""
         _, errors = self._process.communicate()
         assert self._process.returncode == 0, errors.decode()
-        found = pickle.loads(self._answers.read_bytes())  # noqa: S301, our own process wrote it
-        assert isinstance(found, Answers)
-        return found
+        return msgspec.msgpack.decode(self._answers.read_bytes(), type=Answers)
 
 
 def responses_of(distinct: Counter[tuple[int, bytes]]) -> list[tuple[int, ranking_pb2.RankResponse, int]]:
@@ -136,15 +135,12 @@ def responses_of(distinct: Counter[tuple[int, bytes]]) -> list[tuple[int, rankin
 
 
 def main(address: str, rate: float, requests: Path, answers: Path) -> None:
-    load = CheckedLoad(address, pickle.loads(requests.read_bytes()))  # noqa: S301, the tests wrote it
+    load = CheckedLoad(address, msgspec.msgpack.decode(requests.read_bytes(), type=list[bytes]))
     found = load.run_until_closed(rate)
-    answers.write_bytes(pickle.dumps(found))
+    answers.write_bytes(msgspec.msgpack.encode(found))
 
 
 if __name__ == "__main__":
-    # Under its name as others import it, which the pickle then has too.
-    from reliability import checked_load
-
-    checked_load.main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
     sys.stdout.flush()
     os._exit(0)

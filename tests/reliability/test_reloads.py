@@ -122,7 +122,7 @@ def reload_under_load(
     during, before = (
         quantile_ms(0.99, [took for each in rounds for took in times(each)]) for times in (Round.during, Round.before)
     )
-    failed = sum((each.answers.failed for each in rounds), Counter())
+    failed = sum((Counter(each.answers.failed) for each in rounds), Counter())
     print(
         f"\n{transport}: {reloads} reloads, each in {spread(each.seconds for each in rounds)} s, "
         f"at {spread(each.answers.rate for each in rounds)} calls a second, {share:g} of what could be answered; "
@@ -133,7 +133,7 @@ def reload_under_load(
         flush=True,
     )
     assert not failed
-    answered = check_answers(versions, requests, sum((each.answers.distinct for each in rounds), Counter()))
+    answered = check_answers(versions, requests, sum((Counter(each.answers.distinct) for each in rounds), Counter()))
     assert set(range(versions.newest - reloads + 1, versions.newest + 1)) <= set(answered)
     if reloads > FIRST_RELOADS:
         figures[FIRST_RELOADS].check_same(figures[-1])
