@@ -7,8 +7,6 @@ steps of some milliseconds, between which requests are answered.
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +22,8 @@ from rankserve_server.engine.parts import unpack
 from rankserve_server.engine.program_pool import ProgramPool
 from rankserve_server.golden import replay_golden_requests
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.loader_messages import LoadReport, LoadRequest, encode_request
+from rankserve_server.loader_forks import ForkedProcess, LoaderForks
+from rankserve_server.loader_messages import LoadReport, LoadRequest
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.errors import DamagedError, fault_of
@@ -60,6 +59,7 @@ class VersionLoader:
         programs: where compiled programs are kept; None for nowhere. Nobody else may be able to write there.
         pool: the programs of what was loaded.
         counts: what was compiled for it; None where nobody counts that.
+        forks: what these processes are forked from.
     """
 
     checkpoint: Callable[[], None]
@@ -69,6 +69,7 @@ class VersionLoader:
     programs: Path | None = None
     pool: ProgramPool = field(default_factory=ProgramPool)
     counts: "LoadCounts | None" = None
+    forks: LoaderForks = field(default_factory=LoaderForks)
 
     def load(self, directory: Path, beside_serving: bool = False) -> LoadedModel:
         """Loads one version; see `loading.load_version`, which runs in the other process.
@@ -85,9 +86,8 @@ class VersionLoader:
         keys = [str(path.absolute()) for path in self.trusted_keys]
         niceness = _BESIDE_SERVING if beside_serving else 0
         programs = None if self.programs is None else str(self.programs.absolute())
-        request = LoadRequest(os.getpid(), str(directory.absolute()), self.max_table_mib, keys, niceness, programs)
-        command = [sys.executable, "-m", "rankserve_server.loader_process", encode_request(request)]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603, our own code
+        request = LoadRequest(str(directory.absolute()), self.max_table_mib, keys, niceness, programs)
+        with self.forks.fork(request, self.checkpoint) as process:
             try:
                 return self._received(directory, process, trusted_keys, beside_serving)
             finally:
@@ -96,11 +96,10 @@ class VersionLoader:
     def _received(
         self,
         directory: Path,
-        process: subprocess.Popen[bytes],
+        process: ForkedProcess,
         trusted_keys: "tuple[Ed25519PublicKey, ...]",
         beside_serving: bool,
     ) -> LoadedModel:
-        assert process.stdout is not None  # noqa: S101, it was asked for
         with _Watch(process, self.checkpoint, beside_serving) as watch:
             line = process.stdout.readline()
         watch.raise_found()
@@ -181,7 +180,7 @@ class _Watch:
     and again.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], checkpoint: Callable[[], None], gives_way: bool) -> None:
+    def __init__(self, process: ForkedProcess, checkpoint: Callable[[], None], gives_way: bool) -> None:
         self._process = process
         self._checkpoint = checkpoint
         self._gives_way = gives_way
@@ -247,7 +246,7 @@ class _OwnLoad:
         return self._share
 
 
-def _ending(directory: Path, process: subprocess.Popen[bytes]) -> ArtifactError:
+def _ending(directory: Path, process: ForkedProcess) -> ArtifactError:
     code = process.wait()
     if code == -signal.SIGKILL:
         return MemoryShortageError(f"{directory}: the process that loads it was killed; is there too little memory?")

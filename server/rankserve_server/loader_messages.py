@@ -10,7 +10,6 @@ class LoadRequest(msgspec.Struct, frozen=True):
     """What the loading process is asked for.
 
     Attributes:
-        server: the process id of who asks.
         directory: MODELS_DIR/NAME/VERSION.
         max_table_mib: see `load_version`.
         trusted_keys: files of public keys, likewise.
@@ -18,7 +17,6 @@ class LoadRequest(msgspec.Struct, frozen=True):
         programs: where compiled programs are kept; None for nowhere.
     """
 
-    server: int
     directory: str
     max_table_mib: float
     trusted_keys: list[str]
@@ -50,6 +48,6 @@ class LoadReport(msgspec.Struct, frozen=True):
     reused: int = 0
 
 
-def encode_request(request: LoadRequest) -> str:
-    """The request as the loading process takes it, its one argument."""
-    return msgspec.json.encode(request).decode()
+def encode_request(request: LoadRequest) -> bytes:
+    """The request as the loading process takes it."""
+    return msgspec.json.encode(request)

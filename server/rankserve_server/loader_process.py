@@ -1,10 +1,9 @@
-"""The process that loads a version: `python -m rankserve_server.loader_process`, started by `loader`.
+"""What the process that loads a version does; `loader_forks` forks it.
 
-It reads the files, builds the Keras model, compiles and replays the golden requests, and writes the engine to its
-stdout. Whatever a version does to it, the server goes on: it may be killed, run out of memory or take all day.
+It reads the files, builds the Keras model, compiles and replays the golden requests, and writes the engine to a pipe.
+Whatever a version does to it, the server goes on: it may be killed, run out of memory or take all day.
 """
 
-import gc
 import hashlib
 import logging
 import os
@@ -16,7 +15,6 @@ from typing import BinaryIO
 import msgspec
 
 from rankserve_server.loader_messages import LoadReport, LoadRequest
-from rankserve_server.parent import end_with_parent
 
 # Where memory is short, this process is to go first.
 _OOM_SCORE = "1000"
@@ -24,21 +22,8 @@ _OOM_SCORE = "1000"
 _NOT_NEEDED = ("matplotlib", "requests")
 
 
-def main() -> None:
-    """Loads what the first argument asks for."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # Of what it makes little is garbage, and looking for it takes a fifth of the time that the imports do.
-    gc.disable()
-    request = msgspec.json.decode(sys.argv[1], type=LoadRequest)
-    end_with_parent(request.server, signal.SIGKILL)
-    _be_modest(request.niceness)
-    # What libraries print must not get into the engine's stream.
-    with os.fdopen(os.dup(1), "wb") as stream:
-        os.dup2(2, 1)
-        _load(request, stream)
-
-
-def _be_modest(niceness: int) -> None:
+def be_modest(niceness: int) -> None:
+    """Has others come first, and be the last to go."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle; it ends this process
     os.nice(niceness)
     try:
@@ -47,9 +32,17 @@ def _be_modest(niceness: int) -> None:
         logging.getLogger(__name__).debug("Nothing is known here of who is to go first where memory is short.")
 
 
-def _load(request: LoadRequest, stream: BinaryIO) -> None:
+def import_loading() -> None:
+    """Imports all that loading takes."""
     for name in _NOT_NEEDED:
         sys.modules[name] = None  # type: ignore[assignment]  # to import it fails, as where it is not installed
+    from rankserve_server import loading  # noqa: F401, it is imported for what it brings along
+    from rankserve_training.model import backend, folded, generic, two_tower  # noqa: F401, likewise: Keras
+
+
+def load_into(request: LoadRequest, stream: BinaryIO) -> None:
+    """Loads a version and writes the report, then the engine."""
+    import_loading()
     from rankserve_server.engine.jax_setup import jax
     from rankserve_server.engine.parts import pack, table_bytes
     from rankserve_server.engine.programs import counts, keep_programs_in
@@ -86,7 +79,3 @@ def _load(request: LoadRequest, stream: BinaryIO) -> None:
     )
     stream.write(msgspec.json.encode(report) + b"\n")
     pack(parts, stream)
-
-
-if __name__ == "__main__":
-    main()

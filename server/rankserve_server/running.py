@@ -17,25 +17,34 @@ def run_server(config: ServerConfig) -> str | None:
     let_signals_end_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        asyncio.run(_serve(config))
+        if not config.reuse_port:  # once, and not in every worker again
+            from rankserve_server.security.checking import check_security
+
+            check_security(config)
+        if config.workers > 1 and not config.reuse_port:
+            _supervise(config)
+        else:
+            _serve(config)
     except StartError as error:
         return str(error)
     return None
 
 
-async def _serve(config: ServerConfig) -> None:
-    if not config.reuse_port:  # once, and not in every worker again
-        from rankserve_server.security.checking import check_security
+def _supervise(config: ServerConfig) -> None:
+    from rankserve_server.supervisor import Supervisor
 
-        check_security(config)
-    if config.workers > 1 and not config.reuse_port:
-        from rankserve_server.supervisor import Supervisor
+    asyncio.run(Supervisor(config).run())
 
-        await Supervisor(config).run()
-        return
+
+def _serve(config: ServerConfig) -> None:
     # JAX and gRPC are imported here, in the process that serves: never in one that starts others. There is no garbage
     # to be looked for before it serves.
     gc.disable()
+    from rankserve_server.engine.jax_setup import jax  # noqa: F401, what is forked shares it
+    from rankserve_server.loader_forks import start_forks
+
+    # Before gRPC is there, and any thread.
+    forks = start_forks()
     from rankserve_server.server import Server
 
-    await Server(config).run()
+    asyncio.run(Server(config, forks).run())

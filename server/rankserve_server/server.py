@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
+from rankserve_server.loader_forks import LoaderForks
 from rankserve_server.metrics.server_counts import ServerCounts
 from rankserve_server.notify import Notifier
 from rankserve_server.protocols.open_inference.service import open_inference
@@ -54,8 +55,15 @@ class _StoppedError(Exception):
 class Server:
     """One server process: `asyncio.run(Server(config).run())`."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, forks: LoaderForks | None = None) -> None:
+        """Starts nothing yet.
+
+        Args:
+            config: how it is to run.
+            forks: what loading processes are forked from; None for one that is started when it is needed.
+        """
         self.config = config
+        self._forks = forks or LoaderForks()
         # A worker is not the process that systemd knows.
         self._notifier = Notifier({} if config.reuse_port else os.environ)
         self._serving = False
@@ -115,6 +123,7 @@ class Server:
             config.security.trusted_keys,
             config.program_cache,
             counts=None if counts is None else counts.loads,
+            forks=self._forks,
         )
         load = loader.load if counts is None else counts.loads.timed(loader.load)
         self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from rankserve_server import loader as loader_module
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
+from rankserve_server.loader_forks import LoaderForks
 from rankserve_server.machine import MemoryShortageError, check_memory
 from rankserve_training.artifact import ArtifactError
 from server.two_towers import Published
@@ -24,22 +25,32 @@ from server.two_towers import Published
 MIB = 1024 * 1024
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[LoaderForks]:
+    """What all loading processes of these tests are forked from."""
+    forks = LoaderForks()
+    yield forks
+    forks.close()
+
+
 def go_on() -> None:
     """A checkpoint that changes nothing."""
 
 
 def children() -> list[int]:
-    """The processes that load something for this one."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = path.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
-            command = path.joinpath("cmdline").read_bytes()
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(parent) == os.getpid() and b"rankserve_server.loader_process" in command:
-            found.append(int(path.name))
-    return found
+    """The processes that load something for this one: those that its own ones have forked."""
+    return [pid for parent in fork_servers() for pid, state in states_of_children(parent).items() if state != "Z"]
+
+
+def fork_servers() -> list[int]:
+    """Its own ones."""
+    return [pid for pid in states_of_children(os.getpid()) if b"rankserve_server.loader_forks" in command_of(pid)]
+
+
+def command_of(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""  # it has ended meanwhile
 
 
 def meanwhile(do: Callable[[int], None]) -> threading.Thread:
@@ -56,8 +67,10 @@ def meanwhile(do: Callable[[int], None]) -> threading.Thread:
     return thread
 
 
-def test_scores_are_the_same_bits(published: Published, towers_model: LoadedModel, programs: Path) -> None:
-    model = VersionLoader(go_on, programs=programs).load(published.directory, beside_serving=True)
+def test_scores_are_the_same_bits(
+    published: Published, towers_model: LoadedModel, programs: Path, forks: LoaderForks
+) -> None:
+    model = VersionLoader(go_on, programs=programs, forks=forks).load(published.directory, beside_serving=True)
     users = np.arange(20, dtype=np.int32)
     items = np.arange(1, 21, dtype=np.int32)
     assert model.engine.score(users, items).tobytes() == towers_model.engine.score(users, items).tobytes()
@@ -85,41 +98,61 @@ def test_keras_stays_out_of_the_server(published: Published, programs: Path) -> 
     ],
 )
 def test_a_process_that_dies(
-    published: Published, number: signal.Signals, error: type[Exception], message: str
+    published: Published, forks: LoaderForks, number: signal.Signals, error: type[Exception], message: str
 ) -> None:
     thread = meanwhile(lambda pid: os.kill(pid, number))
     with pytest.raises(error, match=message):
-        VersionLoader(go_on).load(published.directory)
+        VersionLoader(go_on, forks=forks).load(published.directory)
     thread.join()
 
 
-def test_one_that_takes_too_long(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader_module, "_MOST_SECONDS", 0.2)
-    with pytest.raises(ArtifactError, match=r"loading takes more than 0.2 s"):
-        VersionLoader(go_on).load(published.directory)
+def test_what_they_are_forked_from_is_started_anew(published: Published, programs: Path, forks: LoaderForks) -> None:
+    loader = VersionLoader(go_on, programs=programs, forks=forks)
+    loader.load(published.directory)
+    (before,) = fork_servers()
+    assert loader.load(published.directory).version == 1
+    assert fork_servers() == [before]
+    os.kill(before, signal.SIGKILL)
+    assert loader.load(published.directory).version == 1
+    (after,) = fork_servers()
+    assert after != before
+
+
+def test_what_they_are_forked_from_dies_meanwhile(published: Published, forks: LoaderForks) -> None:
+    thread = meanwhile(lambda _: os.kill(fork_servers()[0], signal.SIGKILL))
+    with pytest.raises(MemoryShortageError, match="the process that loads it was killed"):
+        VersionLoader(go_on, forks=forks).load(published.directory)
+    thread.join()
     assert not children()
 
 
-def test_what_the_checkpoint_raises_ends_it(published: Published) -> None:
+def test_one_that_takes_too_long(published: Published, forks: LoaderForks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "_MOST_SECONDS", 0.2)
+    with pytest.raises(ArtifactError, match=r"loading takes more than 0.2 s"):
+        VersionLoader(go_on, forks=forks).load(published.directory)
+    assert not children()
+
+
+def test_what_the_checkpoint_raises_ends_it(published: Published, forks: LoaderForks) -> None:
     def stop() -> None:
         raise KeyError("stopped")
 
     with pytest.raises(KeyError, match="stopped"):
-        VersionLoader(stop).load(published.directory)
+        VersionLoader(stop, forks=forks).load(published.directory)
     assert not children()
 
 
-def test_it_comes_after_those_who_are_served(published: Published, programs: Path) -> None:
+def test_it_comes_after_those_who_are_served(published: Published, programs: Path, forks: LoaderForks) -> None:
     found: set[int] = set()
     thread = meanwhile(lambda pid: watch(lambda: found.add(os.getpriority(os.PRIO_PROCESS, pid))))
-    VersionLoader(go_on, programs=programs).load(published.directory, beside_serving=True)
+    VersionLoader(go_on, programs=programs, forks=forks).load(published.directory, beside_serving=True)
     thread.join()
-    assert found == {0, 10}  # it starts as this one
+    assert found - {0} == {10}  # it starts as this one
 
 
 @pytest.mark.parametrize(("beside_serving", "is_halted"), [(True, True), (False, False)])
 def test_it_is_halted_beside_a_busy_server(
-    published: Published, programs: Path, beside_serving: bool, is_halted: bool
+    published: Published, programs: Path, forks: LoaderForks, beside_serving: bool, is_halted: bool
 ) -> None:
     states: set[str] = set()
     over = threading.Event()
@@ -135,7 +168,7 @@ def test_it_is_halted_beside_a_busy_server(
     busy.start()
     thread = meanwhile(lambda pid: watch(lambda: states.add(state_of(pid))))
     try:
-        model = VersionLoader(go_on, programs=programs).load(published.directory, beside_serving)
+        model = VersionLoader(go_on, programs=programs, forks=forks).load(published.directory, beside_serving)
     finally:
         over.set()
         busy.join()
@@ -154,7 +187,7 @@ def test_one_that_is_halted_ends_with_a_server_that_is_killed(published: Publish
     )
     with subprocess.Popen([sys.executable, "-c", code]) as server:
         until = time.monotonic() + 60
-        while "T" not in (found := states_of_children(server.pid)).values():
+        while "T" not in (found := states_of_grandchildren(server.pid)).values():
             assert time.monotonic() < until
             time.sleep(0.001)
         server.kill()
@@ -182,6 +215,14 @@ def states_of_children(parent: int) -> dict[int, str]:
     return found
 
 
+def states_of_grandchildren(parent: int) -> dict[int, str]:
+    """With those of the children."""
+    found = states_of_children(parent)
+    for child in list(found):
+        found |= states_of_children(child)
+    return found
+
+
 def watch(look: Callable[[], None]) -> None:
     """Looks at a process until it has gone."""
     with suppress(ProcessLookupError, FileNotFoundError):
@@ -190,7 +231,9 @@ def watch(look: Callable[[], None]) -> None:
             time.sleep(0.005)
 
 
-def test_a_version_that_changes_while_it_is_loaded(published: Published, tmp_path: Path, programs: Path) -> None:
+def test_a_version_that_changes_while_it_is_loaded(
+    published: Published, tmp_path: Path, programs: Path, forks: LoaderForks
+) -> None:
     directory = tmp_path / "towers" / "1"
     shutil.copytree(published.directory, directory)
     manifest = directory / "manifest.json"
@@ -202,7 +245,7 @@ def test_a_version_that_changes_while_it_is_loaded(published: Published, tmp_pat
     # Read by the other process before that or after it: either is refused, or nothing has changed for both.
     thread = meanwhile(change)
     try:
-        VersionLoader(go_on, programs=programs).load(directory)
+        VersionLoader(go_on, programs=programs, forks=forks).load(directory)
     except ArtifactError as error:
         assert "was changed while it was loaded" in str(error)  # noqa: PT017, it may as well be none
     thread.join()
@@ -218,6 +261,6 @@ class TestMemory:
         with pytest.raises(MemoryShortageError, match=r"it takes [0-9,]+ MiB and the machine has [0-9,]+ MiB left"):
             check_memory(1 << 60, None)
 
-    def test_a_version_is_held_against_it(self, published: Published, programs: Path) -> None:
+    def test_a_version_is_held_against_it(self, published: Published, programs: Path, forks: LoaderForks) -> None:
         with pytest.raises(MemoryShortageError, match=r"towers.1: it takes [01] MiB beside"):
-            VersionLoader(go_on, programs=programs, max_memory_mib=1).load(published.directory)
+            VersionLoader(go_on, programs=programs, forks=forks, max_memory_mib=1).load(published.directory)
