@@ -98,10 +98,16 @@ def start_server(models_dir: Path, tmp_path: Path) -> Iterator[StartServer]:
     servers: list[ServerProcess] = []
 
     def start(
-        *flags: str, models: Path = models_dir, port: int = 0, command: tuple[str, ...] = (RANKSERVE,)
+        *flags: str,
+        models: Path = models_dir,
+        port: int = 0,
+        command: tuple[str, ...] = (RANKSERVE,),
+        forked: bool = True,
     ) -> ServerProcess:
         arguments = ("--models-dir", str(models), "--port", str(port), *flags)
-        servers.append(ServerProcess(*arguments, errors=tmp_path / f"errors-{len(servers)}", command=command))
+        errors = tmp_path / f"errors-{len(servers)}"
+        forked = forked and command == (RANKSERVE,)
+        servers.append(ServerProcess(*arguments, errors=errors, command=command, forked=forked))
         return servers[-1]
 
     yield start

@@ -39,7 +39,7 @@ def towers_server(
 @contextmanager
 def _served(models_dir: Path, transport: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     arguments = ("--models-dir", str(models_dir), "--port", "0", "--transport", transport)
-    process = ServerProcess(*arguments, errors=tmp_path_factory.mktemp("server") / "errors")
+    process = ServerProcess(*arguments, errors=tmp_path_factory.mktemp("server") / "errors", forked=True)
     try:
         yield process.wait_until_ready()
         assert process.process.poll() is None, f"the server has died: {process.errors}"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from integration.server_forks import ForkedServer
+
 RANKSERVE: Final = str(Path(sys.executable).with_name("rankserve"))
 _READY = re.compile(r"rankserve ready on (?P<address>\S+:\d+), serving (?P<served>.+)\n")
 # Loading takes two seconds; a machine that is busy with something else needs longer.
@@ -29,7 +31,7 @@ class Exit:
 
 
 class ServerProcess:
-    """Starts with the constructor. Its owner calls `close`."""
+    """Starts with the constructor, or is forked, which is cheaper: see there. Its owner calls `close`."""
 
     def __init__(
         self,
@@ -37,11 +39,16 @@ class ServerProcess:
         errors: Path,
         command: tuple[str, ...] = (RANKSERVE,),
         env: Mapping[str, str] | None = None,
+        forked: bool = False,
     ) -> None:
         self._errors = errors
         self.address = ""
         self.served = ""
+        self.process: subprocess.Popen[str] | ForkedServer
         with errors.open("wb") as stderr:
+            if forked:
+                self.process = ForkedServer(arguments, stderr)
+                return
             self.process = subprocess.Popen(
                 [*command, "serve", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -75,7 +82,7 @@ class ServerProcess:
     def wait(self, seconds: float = _STOP_SECONDS) -> Exit:
         """Waits for its end."""
         output, _ = self.process.communicate(timeout=seconds)
-        return Exit(self.process.returncode, output, self.errors)
+        return Exit(self.process.wait(), output, self.errors)
 
     def stop(self) -> Exit:
         """Asks it to stop and waits for its end."""
@@ -91,7 +98,7 @@ class ServerProcess:
 @contextmanager
 def running_server(models: Path, errors: Path, *flags: str) -> Iterator[ServerProcess]:
     """A server on a free port that is ready; for fixtures that many tests share. It has to end well."""
-    server = ServerProcess("--models-dir", str(models), "--port", "0", *flags, errors=errors)
+    server = ServerProcess("--models-dir", str(models), "--port", "0", *flags, errors=errors, forked=True)
     try:
         yield server.wait_until_ready()
         ended = server.stop()
