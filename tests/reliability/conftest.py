@@ -29,7 +29,7 @@ def server(
 ) -> Iterator[ServerProcess]:
     """Whatever is done to it, it has to end well: exit code 0, no traceback of ours."""
     arguments = ("--models-dir", str(published.models_dir), "--port", "0", "--transport", request.param)
-    process = ServerProcess(*arguments, errors=tmp_path_factory.mktemp("server") / "errors")
+    process = ServerProcess(*arguments, errors=tmp_path_factory.mktemp("server") / "errors", forked=True)
     try:
         yield process.wait_until_ready()
         assert process.process.poll() is None, f"the server has died: {process.errors}"
@@ -55,10 +55,12 @@ def start_server(published: Published, tmp_path: Path) -> Iterator[StartServer]:
         port: int = 0,
         command: tuple[str, ...] = (RANKSERVE,),
         env: Mapping[str, str] | None = None,
+        forked: bool = True,
     ) -> ServerProcess:
         arguments = ("--models-dir", str(models), "--port", str(port), *flags)
         errors = tmp_path / f"errors-{len(servers)}"
-        servers.append(ServerProcess(*arguments, errors=errors, command=command, env=env))
+        forked = forked and command == (RANKSERVE,) and env is None
+        servers.append(ServerProcess(*arguments, errors=errors, command=command, env=env, forked=forked))
         return servers[-1]
 
     yield start

@@ -79,6 +79,7 @@ def curious(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server
 
 
+@pytest.mark.reliability
 def test_calls_over_the_limit_wait_in_the_client(limited: ServerProcess) -> None:
     silent = threading.Event()
 
@@ -124,6 +125,7 @@ def test_connections_over_the_limit_are_closed_at_once(limited: ServerProcess) -
         peer.socket.close()
 
 
+@pytest.mark.reliability
 def test_old_connections_are_closed_and_callers_do_not_notice(start_trained: StartServer) -> None:
     flags = ("--max-connection-age-seconds", "1", "--max-connection-age-grace-seconds", "1")
     server = start_trained(*flags).wait_until_ready()
@@ -135,12 +137,14 @@ def test_old_connections_are_closed_and_callers_do_not_notice(start_trained: Sta
         assert peer.is_closed_within(SOON)
 
 
+@pytest.mark.reliability
 def test_idle_connections_are_closed(start_trained: StartServer) -> None:
     server = start_trained("--max-connection-idle-seconds", "1").wait_until_ready()
     with Peer(server.address) as peer:
         assert peer.is_closed_within(SOON)
 
 
+@pytest.mark.reliability
 def test_peers_that_do_not_answer_are_closed_and_those_that_do_are_not(curious: ServerProcess) -> None:
     with Peer(curious.address) as peer:
         assert peer.is_closed_within(SOON)
@@ -160,6 +164,7 @@ def test_who_pings_too_often_is_cut(limited: ServerProcess) -> None:
         assert bytes([GOAWAY]) in peer.received
 
 
+@pytest.mark.reliability
 def test_who_may_ping_is_not_cut(curious: ServerProcess) -> None:
     with Peer(curious.address) as peer:
         assert not peer.is_closed_within(1.5, frame(PING, 0, 0, PING_CONTENT))

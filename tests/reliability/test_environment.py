@@ -25,7 +25,8 @@ DEADLINE_EXCEEDED, CANCELLED = 4, 1
 JUMPS = ["+6h", "-6h", "+8760h", "+0"]
 
 
-@pytest.mark.parametrize("transport", ["direct", pytest.param("aio", marks=pytest.mark.reliability)])
+@pytest.mark.reliability
+@pytest.mark.parametrize("transport", ["direct", "aio"])
 def test_a_wall_clock_that_jumps_changes_no_deadline(
     start_server: StartServer, published: Published, tmp_path: Path, transport: str
 ) -> None:

@@ -72,7 +72,8 @@ def nearly_valid(draw: st.DrawFn) -> ranking_pb2.RankRequest:
     return request
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.reliability)])
+@pytest.mark.reliability
+@pytest.mark.parametrize("count", [MANY])
 def test_any_request_is_answered_rightly_or_refused_for_the_right_fields(
     server: ServerProcess, published: Published, count: int
 ) -> None:

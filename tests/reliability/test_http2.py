@@ -21,15 +21,6 @@ SETTLE_SECONDS = 30.0
 THREADS_OF_THE_CORE = 4
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_leaves_nothing_and_harms_nobody(server: ServerProcess, published: Published, attack: str) -> None:
-    before = settled(server)
-    done, answers = attacked(server, published, attack, size=1, seed=1)
-    after = settled(server, before)
-    print(f"\n{attack}: {done:,}, beside it {answers} right answers")
-    assert after.resident_kib < before.resident_kib + GROWTH_KIB, (before, after)
-
-
 @pytest.mark.reliability
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("attack", ATTACKS)

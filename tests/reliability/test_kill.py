@@ -14,17 +14,12 @@ from reliability.generators import Generator
 from reliability.test_worker_kill import workers_of
 
 # Of a start: before and while it imports, while it loads, compiles and replays, and just ready.
-SHORT_DELAYS = (0.5, 1.5)
 DELAYS = (0.1, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.2, 2.8, 3.5)
 LOADED_SECONDS = 1.0
 # The time that a worker has to finish what is in flight, and to end.
 ORPHAN_SECONDS = 40.0
 RATE = 3_000.0
 CANDIDATES = 500
-
-
-def test_a_clean_start_after_a_kill(start_trained: StartServer, models_dir: Path, tmp_path: Path) -> None:
-    kill_and_start(start_trained, models_dir, tmp_path, SHORT_DELAYS)
 
 
 @pytest.mark.reliability
@@ -47,7 +42,7 @@ def kill_and_start(
     admin = () if socket is None else ("--admin-address", f"unix:{socket}")
 
     def start() -> ServerProcess:
-        server: ServerProcess = start_trained(*flags, *admin, port=port)
+        server: ServerProcess = start_trained(*flags, *admin, port=port, forked=False)
         return server
 
     for delay in delays:

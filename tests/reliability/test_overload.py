@@ -19,7 +19,6 @@ from reliability.generators import run
 from reliability.load_generator import DEADLINE_SECONDS, Outcome
 
 SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "60"))
-SHORT_SECONDS = 3.0
 CANDIDATES = 2_000
 IN_FLIGHT = 64
 TIMES = 3.0
@@ -27,22 +26,14 @@ CAPACITY_SECONDS = 2.0
 ROUND_SECONDS = 10.0
 # Of what the server could answer without the others: in the same time, on processors that others want too, and with the
 # same processor time.
-GOODPUT = 0.4
+GOODPUT = 0.4  # without any protection it is a quarter or less
 EFFICIENCY = 0.5
 GOODPUT_OF_AIO = 0.3
-# Without any protection it is a quarter or less.
-SHORT_GOODPUT = 0.35
 RECOVERY_SECONDS = 2.0
 # The deadline is the last moment, but for what a client on a busy machine needs to see it.
 LONGEST_P99 = 1.25
 LEAST_TOLD = 0.2
 OK, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED = "0", "4", "8"
-
-
-def test_a_burst_is_answered_in_part_and_forgotten(start_trained: StartServer) -> None:
-    overloaded = Overloaded(start_trained("--transport", "direct").wait_until_ready(), SHORT_SECONDS)
-    assert overloaded.goodput > SHORT_GOODPUT, overloaded
-    overloaded.check()
 
 
 @pytest.mark.reliability

@@ -69,6 +69,7 @@ def assert_told(cases: list[dict[str, Any]]) -> None:
         assert case["left"] == [], case
 
 
+@pytest.mark.reliability
 def test_killed_at_every_step_it_leaves_a_whole_version_or_none(told: dict[str, Any]) -> None:
     cases = [case for case in told["cases"] if case["kind"] == "kill"]
     assert_harmless(cases)

@@ -118,7 +118,8 @@ def test_a_client_that_retries_comes_back_when_it_is_told(full: ServerProcess) -
     assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
-@pytest.mark.parametrize("transport", ["direct", pytest.param("aio", marks=pytest.mark.reliability)])
+@pytest.mark.reliability
+@pytest.mark.parametrize("transport", ["direct", "aio"])
 def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_trained: StartServer, transport: str) -> None:
     server = start_trained("--transport", transport).wait_until_ready()
     with _filled(server), grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as channel:
@@ -133,7 +134,8 @@ def test_what_cannot_be_done_by_its_deadline_is_refused_before_it(start_trained:
     assert any("the wait is" in message and "the deadline is in" in message for message in messages), messages
 
 
-@pytest.mark.parametrize("transport", ["direct", pytest.param("aio", marks=pytest.mark.reliability)])
+@pytest.mark.reliability
+@pytest.mark.parametrize("transport", ["direct", "aio"])
 def test_what_would_wait_too_long_is_refused(start_trained: StartServer, transport: str) -> None:
     server = start_trained("--transport", transport, "--max-queue-ms", "1").wait_until_ready()
     with _filled(server), grpc.insecure_channel(server.address, [("grpc.enable_retries", 0)]) as channel:

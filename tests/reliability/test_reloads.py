@@ -85,9 +85,9 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
     return versions
 
 
-@pytest.mark.parametrize("transport", ["direct", "aio"])
-def test_new_versions_are_not_noticed(start_server: StartServer, versions: Versions, transport: str) -> None:
-    reload_under_load(start_server, versions, transport, SHORT_RELOADS, SMALL_SHARE, longest_pause=0.5)
+@pytest.mark.reliability
+def test_new_versions_are_not_noticed_by_asyncio(start_server: StartServer, versions: Versions) -> None:
+    reload_under_load(start_server, versions, "aio", SHORT_RELOADS, SMALL_SHARE, longest_pause=0.5)
 
 
 @pytest.mark.reliability

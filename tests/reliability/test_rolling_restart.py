@@ -15,10 +15,6 @@ CALLERS = 6
 GRACE_SECONDS = "0.5"
 
 
-def test_a_restart_is_not_noticed(start_trained: StartServer) -> None:
-    restart_in_turn(start_trained, "direct", 0.0)
-
-
 @pytest.mark.reliability
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("transport", ["direct", "aio"])

@@ -19,7 +19,8 @@ LONGEST_ANSWER_SECONDS = 0.7
 REQUEST = ranking_pb2.RankRequest(user_id=3, candidate_ids=[5, 10, 15])
 
 
-@pytest.mark.parametrize("transport", ["direct", pytest.param("aio", marks=pytest.mark.reliability)])
+@pytest.mark.reliability
+@pytest.mark.parametrize("transport", ["direct", "aio"])
 def test_nobody_waits_for_a_slow_disk(
     start_server: StartServer, published: Published, models: Path, transport: str
 ) -> None:

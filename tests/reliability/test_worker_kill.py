@@ -17,10 +17,6 @@ WORKERS = 2
 RESTORED_SECONDS = 60.0
 
 
-def test_a_killed_worker_is_not_noticed(start_trained: StartServer) -> None:
-    kill_workers(start_trained("--workers", str(WORKERS)).wait_until_ready(), seconds=0.0)
-
-
 @pytest.mark.reliability
 @pytest.mark.timeout(900)
 def test_killed_workers_are_not_noticed(start_trained: StartServer) -> None:
