@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from rankserve_client.gateway.problems import BadRequestError, Violation, invalid, shown
 
 _PLACE = re.compile(r"^(?P<fault>.*) - at `(?P<key>key in )?\$(?P<path>.*)`$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field (.+)")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 _Type = TypeVar("_Type")
@@ -62,6 +63,11 @@ def _violation(message: str, body: bytes) -> BadRequestError:
     fault, path = (match["fault"], match["path"]) if match else (message, "")
     field = path.removeprefix(".")
     fault = fault.replace("`", "")
+    unknown = _UNKNOWN.fullmatch(fault)
+    if unknown:
+        return invalid(
+            f"{field}.{unknown[1]}".removeprefix("."), "there is no such field; /openapi.json says what there is"
+        )
     try:
         value = _value_at(body, path)
     except (KeyError, IndexError, TypeError, ValueError, RecursionError, msgspec.DecodeError):

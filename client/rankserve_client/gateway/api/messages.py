@@ -81,16 +81,17 @@ class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     requests: Annotated[list[RankRequest], Meta(min_length=1)]
 
 
-class Refusal(Struct, frozen=True):
-    """One request of several that was refused; its neighbours are answered."""
+class BatchResult(Struct, frozen=True):
+    """One request of several: its ranking, or why it was refused, which does not touch its neighbours."""
 
-    error: Problem
+    ranking: RankAnswer | UnsetType = UNSET
+    error: Problem | UnsetType = UNSET
 
 
 class BatchAnswer(Struct, frozen=True):
-    """The answers in the order of the requests."""
+    """The results in the order of the requests."""
 
-    responses: list[RankAnswer | Refusal]
+    results: list[BatchResult]
 
 
 class DatasetEntry(Struct, frozen=True):

@@ -9,10 +9,10 @@ from rankserve_client.gateway.api.ids import number_of, numbers_of, shown_ids
 from rankserve_client.gateway.api.messages import (
     BatchAnswer,
     BatchRequest,
+    BatchResult,
     History,
     RankAnswer,
     RankRequest,
-    Refusal,
     Selector,
 )
 from rankserve_client.gateway.calls import Call
@@ -20,6 +20,7 @@ from rankserve_client.gateway.operations import OWN, Operation, Parameter
 from rankserve_client.gateway.problems import invalid, problem_of
 from rankserve_client.query import NewItem, RankQuery
 from rankserve_client.ranking import Ranking
+from rankserve_client.results import RankResult
 
 STRING_IDS = Parameter(
     "string_ids",
@@ -42,12 +43,7 @@ async def rank_batch(call: Call) -> BatchAnswer:
     requests = call.decoded(BatchRequest).requests
     queries = [RankQuery(**arguments_of(request, f"requests[{place}].")) for place, request in enumerate(requests)]
     results = await call.connection.client.rank_batch(queries)
-    return BatchAnswer(
-        [
-            Refusal(problem_of(result)) if isinstance(result, RankServeError) else _answer(result, strings)
-            for result in results
-        ]
-    )
+    return BatchAnswer([_batch_result(result, strings) for result in results])
 
 
 def arguments_of(request: RankRequest, where: str = "") -> dict[str, Any]:
@@ -106,6 +102,12 @@ def pairs_of(history: History | None, where: str = "") -> list[tuple[int, float]
         text = f"should have one rating for each item, got {len(history.ratings)} for {len(history.item_ids)} items"
         raise invalid(f"{where}history.ratings", text)
     return list(zip(numbers_of(f"{where}history.item_ids", history.item_ids), history.ratings, strict=True))
+
+
+def _batch_result(result: RankResult, strings: bool) -> BatchResult:
+    if isinstance(result, RankServeError):
+        return BatchResult(error=problem_of(result))
+    return BatchResult(ranking=_answer(result, strings))
 
 
 def _answer(ranking: Ranking, strings: bool) -> RankAnswer:
