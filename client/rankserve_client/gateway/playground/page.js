@@ -175,7 +175,10 @@ async function find() {
         return element("li", {}, element("span", {}, ...titled(item, item.item_id)), menu);
       });
     const nothing = element("li", { className: "quiet" }, "Nothing has these words in its title.");
-    if (!replace(at("found"), ...(entries.length ? entries : [nothing]))) at("search").focus();
+    // What has just been rated is not here any more: on to the next one.
+    if (!replace(at("found"), ...(entries.length ? entries : [nothing]))) {
+      (at("found").querySelector("select") ?? at("search")).focus();
+    }
   } catch (error) {
     trouble(error);
   }

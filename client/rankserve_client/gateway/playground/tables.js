@@ -10,7 +10,7 @@ function number(value, ...more) {
 
 // How likely an item is chosen, as a share of how likely the likeliest one is.
 function share(likelihood) {
-  return element("td", { className: "number" }, `${Math.round(likelihood * 100)} %`);
+  return element("td", { className: "number choice" }, `${Math.round(likelihood * 100)} %`);
 }
 
 // How an item has moved since the ranking before; nothing where there was none.
@@ -39,7 +39,7 @@ export function rankingTable(shown, before, ratings, onRated) {
   const choices = ranking.choice_scores;
   const best = choices ? Math.max(...choices) : 0;
   const head = [header("#", "place"), header("Item")];
-  if (choices) head.push(header("Choice", "number"));
+  if (choices) head.push(header("Choice", "number choice"));
   head.push(header("Predicted", "number"), header("Means alone", "number"));
   if (canRate) head.push(header("Rate"));
   const rows = ranking.item_ids.map((id, place) => {
