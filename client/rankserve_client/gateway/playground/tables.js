@@ -4,13 +4,20 @@ import { element, ratingMenu, stars, titled } from "./elements.js";
 
 const header = (text, className = "") => element("th", { scope: "col", className }, text);
 
-function number(value, ...more) {
-  return element("td", { className: "number" }, value === undefined || value === null ? "–" : value.toFixed(2), ...more);
+const shownNumber = (value) => (value === undefined || value === null ? "–" : value.toFixed(2));
+
+// What the model predicts, and what means alone would: in a cell of its own, or below where there is no room for one.
+function predictions(score, mean, model) {
+  const below = element("span", { className: "narrow" }, `means ${shownNumber(mean)}`);
+  return [
+    element("td", { className: "number" }, shownNumber(score), ...stars(score, model), below),
+    element("td", { className: "number wide" }, shownNumber(mean)),
+  ];
 }
 
 // How likely an item is chosen, as a share of how likely the likeliest one is.
 function share(likelihood) {
-  return element("td", { className: "number choice" }, `${Math.round(likelihood * 100)} %`);
+  return element("td", { className: "number wide" }, `${Math.round(likelihood * 100)} %`);
 }
 
 // How an item has moved since the ranking before; nothing where there was none.
@@ -39,8 +46,8 @@ export function rankingTable(shown, before, ratings, onRated) {
   const choices = ranking.choice_scores;
   const best = choices ? Math.max(...choices) : 0;
   const head = [header("#", "place"), header("Item")];
-  if (choices) head.push(header("Choice", "number choice"));
-  head.push(header("Predicted", "number"), header("Means alone", "number"));
+  if (choices) head.push(header("Choice", "number wide"));
+  head.push(header("Predicted", "number"), header("Means alone", "number wide"));
   if (canRate) head.push(header("Rate"));
   const rows = ranking.item_ids.map((id, place) => {
     const item = items.get(id);
@@ -50,8 +57,7 @@ export function rankingTable(shown, before, ratings, onRated) {
       element("td", { className: "place" }, String(place + 1), ...moved),
       element("th", { scope: "row" }, ...titled(item, id)),
       ...(choices ? [share(Math.exp(choices[place] - best))] : []),
-      number(ranking.scores[place], ...stars(ranking.scores[place], model)),
-      number(means?.[place]),
+      ...predictions(ranking.scores[place], means?.[place], model),
     );
     if (canRate) {
       const title = item?.title || `item ${id}`;
@@ -66,15 +72,14 @@ export function rankingTable(shown, before, ratings, onRated) {
 }
 
 export function historyTable(model, seen, scores, means) {
-  const head = [header("Item"), header("Ratings", "number"), header("Predicted", "number"), header("Means alone", "number")];
+  const head = [header("Item"), header("Ratings", "number"), header("Predicted", "number"), header("Means alone", "number wide")];
   const rows = seen.map((item, place) =>
     element(
       "tr",
       {},
       element("th", { scope: "row" }, ...titled(item, item.item_id)),
       element("td", { className: "number" }, String(item.rating_count)),
-      number(scores[place], ...stars(scores[place], model)),
-      number(means?.[place]),
+      ...predictions(scores[place], means?.[place], model),
     ),
   );
   return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
