@@ -14,6 +14,7 @@ from rankserve.v1 import catalog_pb2, models_pb2_grpc, ranking_pb2
 from server.two_towers import GENRES, Published, Towers
 
 SECONDS = 10
+History = ranking_pb2.History
 
 
 @pytest.fixture
@@ -87,10 +88,10 @@ def test_a_model_without_means_says_so(channel: grpc.Channel) -> None:
     [
         ("GetItems", catalog_pb2.GetItemsRequest(), "item_ids"),
         ("GetBaseline", catalog_pb2.GetBaselineRequest(), "item_ids"),
-        ("GetBaseline", catalog_pb2.GetBaselineRequest(item_ids=[5], history={"item_ids": [5]}), "history.ratings"),
+        ("GetBaseline", catalog_pb2.GetBaselineRequest(item_ids=[5], history=History(item_ids=[5])), "history.ratings"),
         (
             "GetBaseline",
-            catalog_pb2.GetBaselineRequest(item_ids=[5], history={"item_ids": [5], "ratings": [9]}),
+            catalog_pb2.GetBaselineRequest(item_ids=[5], history=History(item_ids=[5], ratings=[9])),
             "history.ratings[0]",
         ),
         ("SearchItems", catalog_pb2.SearchItemsRequest(limit=101), "limit"),

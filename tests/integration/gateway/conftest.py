@@ -23,7 +23,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     errors = tmp_path_factory.mktemp("server") / "errors"
     with running_server(models_dir, errors, "--keep-versions", "2", "--max-batch-requests", "20") as server:
         with grpc.insecure_channel(server.address) as channel:
-            request = models_pb2.ChangeServingRequest(set_alias={"alias": ALIAS, "version": 1})
+            request = models_pb2.ChangeServingRequest(set_alias=models_pb2.SetAlias(alias=ALIAS, version=1))
             models_pb2_grpc.ModelServiceStub(channel).ChangeServing(request, timeout=30)
         yield server
 

@@ -8,7 +8,7 @@ import pytest
 from integration.gateway.conftest import ALIAS
 from integration.gateway.gateway_process import Gateway
 from integration.server_process import ServerProcess
-from rankserve.v1 import catalog_pb2, models_pb2_grpc
+from rankserve.v1 import catalog_pb2, models_pb2_grpc, ranking_pb2
 from rankserve_client import NewItem, RankingClient
 from rankserve_client.ranking import Ranking
 
@@ -104,17 +104,17 @@ def test_tells_of_the_catalogue(gateway: Gateway, behind: ServerProcess) -> None
         models = models_pb2_grpc.ModelServiceStub(channel)
         found = models.SearchItems(catalog_pb2.SearchItemsRequest(text="item 45", limit=3))
         user = models.GetUser(catalog_pb2.GetUserRequest(user_id=6))
-        history = {"item_ids": [5], "ratings": [1]}
-        means = models.GetBaseline(catalog_pb2.GetBaselineRequest(item_ids=[5, 450], user_id=6, history=history))
+        told = ranking_pb2.History(item_ids=[5], ratings=[1])
+        means = models.GetBaseline(catalog_pb2.GetBaselineRequest(item_ids=[5, 450], user_id=6, history=told))
     place = "/api/v1/models/towers"
     answer = gateway.get(f"{place}/items?search=item%2045&limit=3").json
     assert answer["items"] == [entry(item) for item in found.items]
     ids = ",".join(str(item.item_id) for item in found.items)
     assert gateway.get(f"{place}/items?ids={ids},7").json == {**answer, "unknown_item_ids": [7]}
-    told = gateway.get(f"{place}/users/6").json
-    assert (told["known"], told["seen_count"]) == (True, user.seen_count)
-    assert told["seen_items"] == [entry(item) for item in user.seen_items]
-    body = {"user_id": 6, "item_ids": [5, "450"], "history": history}
+    known = gateway.get(f"{place}/users/6").json
+    assert (known["known"], known["seen_count"]) == (True, user.seen_count)
+    assert known["seen_items"] == [entry(item) for item in user.seen_items]
+    body = {"user_id": 6, "item_ids": [5, "450"], "history": {"item_ids": [5], "ratings": [1]}}
     assert gateway.post("/api/v1/baseline", body).json["scores"] == list(means.scores)
 
 
