@@ -67,7 +67,7 @@ def test_lists_models_as_json(server: ScriptedServer) -> None:
             "user_features": ["age", "gender"],
             "new_items": True,
             "choice": True,
-            "baseline": False,
+            "baseline": True,
         },
         "is_current": True,
         "is_pinned": True,
