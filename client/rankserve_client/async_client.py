@@ -312,11 +312,7 @@ class AsyncRankingClient:
     def _opened(self) -> grpc.aio.Channel:
         self._check_open()
         if self._channel is None:
-            settings = self._settings
-            if settings.credentials is None:
-                self._channel = grpc.aio.insecure_channel(settings.uri, settings.options)
-            else:
-                self._channel = grpc.aio.secure_channel(settings.uri, settings.credentials, settings.options)
+            self._channel = self._settings.open_async_channel()
         return self._channel
 
     @cached_property

@@ -19,6 +19,10 @@ _RETRIED = [
     {"service": _RANKING_SERVICE, "method": "BatchRank"},
     {"service": _MODEL_SERVICE, "method": "ListModels"},
     {"service": _MODEL_SERVICE, "method": "GetModel"},
+    {"service": _MODEL_SERVICE, "method": "GetItems"},
+    {"service": _MODEL_SERVICE, "method": "SearchItems"},
+    {"service": _MODEL_SERVICE, "method": "GetUser"},
+    {"service": _MODEL_SERVICE, "method": "GetBaseline"},
     {"service": _MODEL_SERVICE, "method": "Reload"},
 ]
 

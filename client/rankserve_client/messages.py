@@ -186,7 +186,13 @@ def _to_shadow_report(report: models_pb2.ShadowReport) -> ShadowReport:
 
 
 def _to_abilities(abilities: models_pb2.Abilities) -> Abilities:
-    return Abilities(abilities.history, tuple(abilities.user_features), abilities.new_items, abilities.choice)
+    return Abilities(
+        history=abilities.history,
+        user_features=tuple(abilities.user_features),
+        new_items=abilities.new_items,
+        choice=abilities.choice,
+        baseline=abilities.baseline,
+    )
 
 
 def _taken(column: Any) -> tuple[Any, ...]:

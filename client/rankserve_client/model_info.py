@@ -38,6 +38,9 @@ class Abilities:
     choice: bool = False
     """Whether it can rank by choice."""
 
+    baseline: bool = False
+    """Whether it can say what means alone would predict."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShadowReport:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import grpc.aio
 
 from rankserve_client.channel import ChannelOptions, channel_options
 from rankserve_client.policies import Keepalive, RetryPolicy, is_positive, require
@@ -47,6 +48,12 @@ class ClientSettings:
         if self.credentials is None:
             return grpc.insecure_channel(self.uri, self.options)
         return grpc.secure_channel(self.uri, self.credentials, self.options)
+
+    def open_async_channel(self) -> grpc.aio.Channel:
+        """A channel of asyncio's kind; it belongs to the loop that runs."""
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(self.uri, self.options)
+        return grpc.aio.secure_channel(self.uri, self.credentials, self.options)
 
     def deadline(self, timeout: float | None) -> float | None:
         """Seconds that a call may take, from its `timeout` argument: None is the client's own, infinity is none."""

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rankserve_server.engine.engine import Engine
+from rankserve_server.item_search import ItemSearch
 from rankserve_server.metrics.version_counts import VersionCounts
 from rankserve_training.artifact import Catalog, Manifest, UserTable
 
@@ -21,12 +22,14 @@ class Abilities:
         user_features: the names that it takes, in alphabetical order.
         new_items: whether it uses what the request says of new items.
         choice: whether it can rank by choice.
+        baseline: whether it can say what means alone would predict.
     """
 
     history: bool
     user_features: tuple[str, ...]
     new_items: bool
     choice: bool
+    baseline: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,11 @@ class LoadedModel:
         return VersionCounts(scale.minimum, scale.maximum)
 
     @cached_property
+    def item_search(self) -> ItemSearch:
+        """Its items by words of their titles."""
+        return ItemSearch(self.catalog, self.users)
+
+    @cached_property
     def abilities(self) -> Abilities:
         """What requests may ask of it."""
         if self.newcomers is None:
@@ -74,4 +82,5 @@ class LoadedModel:
             user_features=tuple(sorted(feature.name for feature in encoding.user_features)),
             new_items=bool(encoding.item_features),
             choice=self.engine.has_choice,
+            baseline=True,
         )

@@ -130,7 +130,7 @@ class Server:
         self._watcher = Watcher(self._repository, config.watch_seconds)
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows, counted=counts is not None)
-        access, models = Access(config), ModelService(self._repository, self._shadows)
+        access, models = Access(config), ModelService(self._repository, self._shadows, config.limits)
         protocols = self._other_protocols(planner) if config.other_protocols else []
         self._transport = open_transport(config, planner, models, access, protocols, counts)
         self._admin = AdminServer(config, models, access, protocols, counts)

@@ -14,6 +14,7 @@ GRPC: Final = ("grpc", "grpc_status", "google.protobuf", "google.rpc")
 NUMERICS: Final = ("h5py", "jax", "keras", "msgspec", "numpy")
 CRYPTOGRAPHY: Final = "cryptography"
 COMMAND_LINE: Final = ("click", "rich")
+HTTP: Final = ("starlette", "uvicorn", "msgspec", "grpc_health")
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,25 @@ RULES: Final = (
         scope="rankserve_client",
         reason="the client imports the stubs, grpc and the standard library; click and rich belong in its cli",
         allowed=("rankserve_client", STUBS, *GRPC),
-        forbidden=("rankserve_client.bench", "rankserve_client.cli"),
+        forbidden=("rankserve_client.bench", "rankserve_client.cli", "rankserve_client.gateway"),
     ),
     Rule(
         scope="rankserve_client.cli",
         reason="the client's cli imports the client, the stubs, grpc, click, rich and the standard library",
         allowed=("rankserve_client", STUBS, *GRPC, *COMMAND_LINE),
-        forbidden=("rankserve_client.bench",),
+        forbidden=("rankserve_client.bench", "rankserve_client.gateway"),
     ),
     Rule(
         scope="rankserve_client.bench",
         reason="the load generator imports the client, the stubs, grpc, click, rich and what its extra brings",
         allowed=("rankserve_client", STUBS, *GRPC, *COMMAND_LINE, "hdrh", "matplotlib"),
+        forbidden=("rankserve_client.gateway",),
+    ),
+    Rule(
+        scope="rankserve_client.gateway",
+        reason="the gateway imports the client, the stubs, grpc, click and what its extra brings",
+        allowed=("rankserve_client", STUBS, *GRPC, "click", *HTTP),
+        forbidden=("rankserve_client.bench",),
     ),
     Rule(
         scope="rankserve_server",

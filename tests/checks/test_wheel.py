@@ -51,7 +51,7 @@ def test_holds_every_source_file(wheel: Path) -> None:
         path.relative_to((ROOT / package).parent).as_posix()
         for package in WHEEL_PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in {".py", ".pyi", ".proto"}
+        if path.suffix in {".py", ".pyi", ".proto", ".html", ".css", ".js", ".svg"}
     }
     assert sources <= set(zipfile.ZipFile(wheel).namelist())
 
@@ -80,7 +80,10 @@ def test_the_command_lists_its_subcommands(scripts: Path, tmp_path: Path) -> Non
     assert set(COMMANDS) <= set(process.stdout.split())
 
 
-@pytest.mark.parametrize(("command", "extra"), [("serve", "server"), ("train", "training"), ("evaluate", "training")])
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [("serve", "server"), ("gateway", "gateway"), ("train", "training"), ("evaluate", "training")],
+)
 def test_a_command_without_its_extra_says_what_to_install(
     scripts: Path, tmp_path: Path, command: str, extra: str
 ) -> None:

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
-from rankserve.v1 import models_pb2, models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
+from rankserve.v1 import catalog_pb2, models_pb2, models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
 
 Answer = Callable[[ranking_pb2.RankRequest], ranking_pb2.RankResponse]
 
@@ -173,3 +173,25 @@ class _Models(models_pb2_grpc.ModelServiceServicer):
         if self._script.refusal is not None:
             self._script.refusal.abort(context)
         return models_pb2.ChangeServingResponse(models=self._script.models)
+
+    # What follows no client of this package calls.
+
+    def GetItems(
+        self, request: catalog_pb2.GetItemsRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.GetItemsResponse:
+        raise NotImplementedError
+
+    def SearchItems(
+        self, request: catalog_pb2.SearchItemsRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.SearchItemsResponse:
+        raise NotImplementedError
+
+    def GetUser(
+        self, request: catalog_pb2.GetUserRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.GetUserResponse:
+        raise NotImplementedError
+
+    def GetBaseline(
+        self, request: catalog_pb2.GetBaselineRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.GetBaselineResponse:
+        raise NotImplementedError

@@ -62,7 +62,13 @@ def test_lists_models_as_json(server: ScriptedServer) -> None:
         "rating_max": 5.0,
         "metrics": {"test_rmse": 0.9375, "train_rmse": 0.875},
         "library_versions": {"keras": "3.15.1"},
-        "abilities": {"history": True, "user_features": ["age", "gender"], "new_items": True, "choice": True},
+        "abilities": {
+            "history": True,
+            "user_features": ["age", "gender"],
+            "new_items": True,
+            "choice": True,
+            "baseline": True,
+        },
         "is_current": True,
         "is_pinned": True,
         "canary_percent": 12.5,
@@ -79,7 +85,13 @@ def test_lists_models_as_json(server: ScriptedServer) -> None:
     }
     assert second.keys() == first.keys()
     assert (second["created"], second["dataset"]) == (None, None)
-    assert second["abilities"] == {"history": False, "user_features": [], "new_items": False, "choice": False}
+    assert second["abilities"] == {
+        "history": False,
+        "user_features": [],
+        "new_items": False,
+        "choice": False,
+        "baseline": False,
+    }
 
 
 def test_a_server_without_models_says_what_to_do(server: ScriptedServer) -> None:

@@ -207,7 +207,9 @@ def full_model() -> models_pb2.Model:
         rating_min=1.0,
         rating_max=5.0,
         library_versions={"keras": "3.15.1"},
-        abilities=models_pb2.Abilities(history=True, user_features=["age", "gender"], new_items=True, choice=True),
+        abilities=models_pb2.Abilities(
+            history=True, user_features=["age", "gender"], new_items=True, choice=True, baseline=True
+        ),
         is_current=True,
         is_pinned=True,
         canary_percent=12.5,
@@ -236,7 +238,9 @@ def test_every_field_of_a_model_comes_in() -> None:
     assert (info.user_count, info.item_count, info.rating_min, info.rating_max) == (943, 1682, 1.0, 5.0)
     assert info.metrics == {"test_rmse": 0.9375, "train_rmse": 0.875}
     assert info.library_versions == {"keras": "3.15.1"}
-    assert info.abilities == Abilities(history=True, user_features=("age", "gender"), new_items=True, choice=True)
+    assert info.abilities == Abilities(
+        history=True, user_features=("age", "gender"), new_items=True, choice=True, baseline=True
+    )
     assert (info.is_current, info.is_pinned, info.canary_percent, info.shadow_percent) == (True, True, 12.5, 50)
     assert info.shadow_report == ShadowReport(1_000, 20, 3, 0.75, 0.5, -0.25, 0.375)
     set_fields = {descriptor.name for descriptor, _ in model.ListFields()}

@@ -119,7 +119,9 @@ def test_the_model_says_what_it_can_use(towers_server: ServerProcess) -> None:
     with grpc.insecure_channel(towers_server.address) as channel:
         stub = models_pb2_grpc.ModelServiceStub(channel)
         model = stub.GetModel(models_pb2.GetModelRequest(), timeout=10).model
-    expected = models_pb2.Abilities(history=True, user_features=["age", "gender"], new_items=True, choice=True)
+    expected = models_pb2.Abilities(
+        history=True, user_features=["age", "gender"], new_items=True, choice=True, baseline=True
+    )
     assert model.abilities == expected
 
 

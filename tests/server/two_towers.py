@@ -182,7 +182,8 @@ def publish_towers(models_dir: Path, towers: Towers, name: str = "towers", *, st
     def write_files(directory: Path) -> None:
         known.save(directory / MODEL_FILE)
         titles = [f"Item {id_}" for id_ in towers.item_ids]
-        Catalog(np.array(towers.item_ids), titles, [()] * ITEMS).write(directory / CATALOG_FILE)
+        genres = [tuple(GENRES[: row % 4]) for row in range(ITEMS)]
+        Catalog(np.array(towers.item_ids), titles, genres).write(directory / CATALOG_FILE)
         users = UserTable.from_ratings(np.array(towers.user_ids), user_rows, item_rows)
         users.write(directory / USERS_FILE)
         if strangers:

@@ -10,6 +10,7 @@ SUMMARIES = {
     "publish": "Publish a Keras model of your own.",
     "serve": "Serve published models over gRPC.",
     "token": "Make a token for a caller.",
+    "gateway": "Answer JSON over HTTP for a server, with a playground.",
     "rank": "Rank items for a user.",
     "models": "List the models of a server.",
     "bench": "Put load on a server and measure it.",
@@ -17,7 +18,12 @@ SUMMARIES = {
 """One line for each of our own commands, in the order of their use, so that listing them imports none of them."""
 
 # By the package that a command's module lies in.
-_EXTRAS = {"rankserve_client.bench": "bench", "rankserve_server": "server", "rankserve_training": "training"}
+_EXTRAS = {
+    "rankserve_client.bench": "bench",
+    "rankserve_client.gateway": "gateway",
+    "rankserve_server": "server",
+    "rankserve_training": "training",
+}
 
 
 def find_commands() -> dict[str, EntryPoint]:

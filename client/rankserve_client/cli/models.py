@@ -24,7 +24,7 @@ Examples:
   name, version, state (loading, ready, failed), state_message, is_default, aliases,
   created (ISO 8601, UTC), preset, dataset {name, fingerprint, rating_count},
   user_count, item_count, rating_min, rating_max, metrics, library_versions,
-  abilities {history, user_features, new_items, choice}: what it can use of a request,
+  abilities {history, user_features, new_items, choice, baseline}: what it can use of a request,
   is_current, is_pinned, canary_percent, shadow_percent,
   shadow_report {compared, left_out, failed, overlap_at_10, kendall_tau,
   score_difference, absolute_score_difference}, null where it never was a shadow"""
@@ -152,5 +152,6 @@ def _abilities(abilities: Abilities) -> list[str]:
         f"features ({', '.join(abilities.user_features)})": abilities.user_features,
         "new items": abilities.new_items,
         "choice": abilities.choice,
+        "baseline": abilities.baseline,
     }
     return [text for text, able in can.items() if able]

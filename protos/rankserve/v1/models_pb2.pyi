@@ -686,12 +686,15 @@ class Abilities(_message.Message):
     USER_FEATURES_FIELD_NUMBER: _builtins.int
     NEW_ITEMS_FIELD_NUMBER: _builtins.int
     CHOICE_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
     history: _builtins.bool
     """Whether it uses `history`."""
     new_items: _builtins.bool
     """Whether it uses `new_items`."""
     choice: _builtins.bool
     """Whether it can rank by choice."""
+    baseline: _builtins.bool
+    """Whether it can answer `GetBaseline`."""
     @_builtins.property
     def user_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The names that it takes in `user_features`, in alphabetical order; empty where it uses none."""
@@ -703,10 +706,11 @@ class Abilities(_message.Message):
         user_features: _abc.Iterable[_builtins.str] | None = ...,
         new_items: _builtins.bool = ...,
         choice: _builtins.bool = ...,
+        baseline: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "history", b"history", "new_items", b"new_items", "user_features", b"user_features"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "choice", b"choice", "history", b"history", "new_items", b"new_items", "user_features", b"user_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from rankserve.v1 import catalog_pb2 as rankserve_dot_v1_dot_catalog__pb2
 from rankserve.v1 import models_pb2 as rankserve_dot_v1_dot_models__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -55,6 +56,26 @@ class ModelServiceStub:
                 request_serializer=rankserve_dot_v1_dot_models__pb2.ChangeServingRequest.SerializeToString,
                 response_deserializer=rankserve_dot_v1_dot_models__pb2.ChangeServingResponse.FromString,
                 _registered_method=True)
+        self.GetItems = channel.unary_unary(
+                '/rankserve.v1.ModelService/GetItems',
+                request_serializer=rankserve_dot_v1_dot_catalog__pb2.GetItemsRequest.SerializeToString,
+                response_deserializer=rankserve_dot_v1_dot_catalog__pb2.GetItemsResponse.FromString,
+                _registered_method=True)
+        self.SearchItems = channel.unary_unary(
+                '/rankserve.v1.ModelService/SearchItems',
+                request_serializer=rankserve_dot_v1_dot_catalog__pb2.SearchItemsRequest.SerializeToString,
+                response_deserializer=rankserve_dot_v1_dot_catalog__pb2.SearchItemsResponse.FromString,
+                _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/rankserve.v1.ModelService/GetUser',
+                request_serializer=rankserve_dot_v1_dot_catalog__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=rankserve_dot_v1_dot_catalog__pb2.GetUserResponse.FromString,
+                _registered_method=True)
+        self.GetBaseline = channel.unary_unary(
+                '/rankserve.v1.ModelService/GetBaseline',
+                request_serializer=rankserve_dot_v1_dot_catalog__pb2.GetBaselineRequest.SerializeToString,
+                response_deserializer=rankserve_dot_v1_dot_catalog__pb2.GetBaselineResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -97,6 +118,37 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetItems(self, request, context):
+        """Items by their ids, with titles and genres. Fails with NOT_FOUND (details hold a google.rpc.ResourceInfo) where the
+        model is not served, and with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its
+        range; so do the following three.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchItems(self, request, context):
+        """Items by words of their titles.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """What a model knows of a user: which items he has rated. An unknown user is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBaseline(self, request, context):
+        """What means alone would predict: what a model has to beat. Fails with UNIMPLEMENTED where the version does not hold
+        them; see `baseline` of `Abilities`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -119,6 +171,26 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ChangeServing,
                     request_deserializer=rankserve_dot_v1_dot_models__pb2.ChangeServingRequest.FromString,
                     response_serializer=rankserve_dot_v1_dot_models__pb2.ChangeServingResponse.SerializeToString,
+            ),
+            'GetItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetItems,
+                    request_deserializer=rankserve_dot_v1_dot_catalog__pb2.GetItemsRequest.FromString,
+                    response_serializer=rankserve_dot_v1_dot_catalog__pb2.GetItemsResponse.SerializeToString,
+            ),
+            'SearchItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchItems,
+                    request_deserializer=rankserve_dot_v1_dot_catalog__pb2.SearchItemsRequest.FromString,
+                    response_serializer=rankserve_dot_v1_dot_catalog__pb2.SearchItemsResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=rankserve_dot_v1_dot_catalog__pb2.GetUserRequest.FromString,
+                    response_serializer=rankserve_dot_v1_dot_catalog__pb2.GetUserResponse.SerializeToString,
+            ),
+            'GetBaseline': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBaseline,
+                    request_deserializer=rankserve_dot_v1_dot_catalog__pb2.GetBaselineRequest.FromString,
+                    response_serializer=rankserve_dot_v1_dot_catalog__pb2.GetBaselineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -230,6 +302,114 @@ class ModelService:
             '/rankserve.v1.ModelService/ChangeServing',
             rankserve_dot_v1_dot_models__pb2.ChangeServingRequest.SerializeToString,
             rankserve_dot_v1_dot_models__pb2.ChangeServingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rankserve.v1.ModelService/GetItems',
+            rankserve_dot_v1_dot_catalog__pb2.GetItemsRequest.SerializeToString,
+            rankserve_dot_v1_dot_catalog__pb2.GetItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rankserve.v1.ModelService/SearchItems',
+            rankserve_dot_v1_dot_catalog__pb2.SearchItemsRequest.SerializeToString,
+            rankserve_dot_v1_dot_catalog__pb2.SearchItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rankserve.v1.ModelService/GetUser',
+            rankserve_dot_v1_dot_catalog__pb2.GetUserRequest.SerializeToString,
+            rankserve_dot_v1_dot_catalog__pb2.GetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBaseline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rankserve.v1.ModelService/GetBaseline',
+            rankserve_dot_v1_dot_catalog__pb2.GetBaselineRequest.SerializeToString,
+            rankserve_dot_v1_dot_catalog__pb2.GetBaselineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ What the server has loaded, and which of it answers."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from rankserve.v1 import catalog_pb2 as _catalog_pb2
 from rankserve.v1 import models_pb2 as _models_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -52,6 +53,19 @@ class ModelServiceStub:
     with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its range, and with INTERNAL
     where the change cannot be written down; then everything stays as it was.
     """
+    GetItems: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetItemsRequest, _catalog_pb2.GetItemsResponse]
+    """Items by their ids, with titles and genres. Fails with NOT_FOUND (details hold a google.rpc.ResourceInfo) where the
+    model is not served, and with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its
+    range; so do the following three.
+    """
+    SearchItems: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.SearchItemsRequest, _catalog_pb2.SearchItemsResponse]
+    """Items by words of their titles."""
+    GetUser: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetUserRequest, _catalog_pb2.GetUserResponse]
+    """What a model knows of a user: which items he has rated. An unknown user is no error."""
+    GetBaseline: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetBaselineRequest, _catalog_pb2.GetBaselineResponse]
+    """What means alone would predict: what a model has to beat. Fails with UNIMPLEMENTED where the version does not hold
+    them; see `baseline` of `Abilities`.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -76,6 +90,19 @@ class ModelServiceAsyncStub(ModelServiceStub):
     version is not there, with FAILED_PRECONDITION where the version cannot be served or there is nothing to change,
     with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its range, and with INTERNAL
     where the change cannot be written down; then everything stays as it was.
+    """
+    GetItems: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetItemsRequest, _catalog_pb2.GetItemsResponse]  # type: ignore[assignment]
+    """Items by their ids, with titles and genres. Fails with NOT_FOUND (details hold a google.rpc.ResourceInfo) where the
+    model is not served, and with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its
+    range; so do the following three.
+    """
+    SearchItems: _aio.UnaryUnaryMultiCallable[_catalog_pb2.SearchItemsRequest, _catalog_pb2.SearchItemsResponse]  # type: ignore[assignment]
+    """Items by words of their titles."""
+    GetUser: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetUserRequest, _catalog_pb2.GetUserResponse]  # type: ignore[assignment]
+    """What a model knows of a user: which items he has rated. An unknown user is no error."""
+    GetBaseline: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetBaselineRequest, _catalog_pb2.GetBaselineResponse]  # type: ignore[assignment]
+    """What means alone would predict: what a model has to beat. Fails with UNIMPLEMENTED where the version does not hold
+    them; see `baseline` of `Abilities`.
     """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -122,6 +149,43 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         version is not there, with FAILED_PRECONDITION where the version cannot be served or there is nothing to change,
         with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its range, and with INTERNAL
         where the change cannot be written down; then everything stays as it was.
+        """
+
+    @_abc_1.abstractmethod
+    def GetItems(
+        self,
+        request: _catalog_pb2.GetItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.GetItemsResponse, _abc.Awaitable[_catalog_pb2.GetItemsResponse]]:
+        """Items by their ids, with titles and genres. Fails with NOT_FOUND (details hold a google.rpc.ResourceInfo) where the
+        model is not served, and with INVALID_ARGUMENT (details hold a google.rpc.BadRequest) where a field is out of its
+        range; so do the following three.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchItems(
+        self,
+        request: _catalog_pb2.SearchItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.SearchItemsResponse, _abc.Awaitable[_catalog_pb2.SearchItemsResponse]]:
+        """Items by words of their titles."""
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _catalog_pb2.GetUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.GetUserResponse, _abc.Awaitable[_catalog_pb2.GetUserResponse]]:
+        """What a model knows of a user: which items he has rated. An unknown user is no error."""
+
+    @_abc_1.abstractmethod
+    def GetBaseline(
+        self,
+        request: _catalog_pb2.GetBaselineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.GetBaselineResponse, _abc.Awaitable[_catalog_pb2.GetBaselineResponse]]:
+        """What means alone would predict: what a model has to beat. Fails with UNIMPLEMENTED where the version does not hold
+        them; see `baseline` of `Abilities`.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,7 +20,7 @@ _OPEN_METHODS = _methods("grpc.health.v1.Health", "Check", "Watch") | _methods(
 )
 _RANK_SERVICE = "/rankserve.v1.RankingService/"
 _RANK_METHODS = (
-    _methods("rankserve.v1.ModelService", "ListModels", "GetModel")
+    _methods("rankserve.v1.ModelService", "ListModels", "GetModel", "GetItems", "SearchItems", "GetUser", "GetBaseline")
     | _methods(_OPEN_INFERENCE, "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics")
     | _methods(_OPEN_INFERENCE, "RepositoryIndex", "ModelInfer", "ModelStreamInfer")
     | _methods("tensorflow.serving.PredictionService", "Predict", "Regress", "Classify", "GetModelMetadata")

@@ -41,6 +41,7 @@ def model_message(entry: ModelEntry, roles: Roles, shadows: ShadowScorer) -> mod
                 user_features=abilities.user_features,
                 new_items=abilities.new_items,
                 choice=abilities.choice,
+                baseline=abilities.baseline,
             )
         )
         report = shadows.report(model)

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 import grpc
 
-from rankserve.v1 import models_pb2, models_pb2_grpc
+from rankserve.v1 import catalog_pb2, models_pb2, models_pb2_grpc
 from rankserve_server.errors import InvalidRequestError, RequestError, Violation
+from rankserve_server.limits import Limits
+from rankserve_server.service.catalog_answers import CatalogAnswers
 from rankserve_server.service.model_description import model_message
 from rankserve_server.service.selector import selection_of
 from rankserve_server.service.status import call_status_of
@@ -20,9 +22,10 @@ from rankserve_server.versions.shadowing import ShadowScorer
 class ModelService(models_pb2_grpc.ModelServiceServicer):
     """Describes what the repository has, and changes it. Its methods run on threads, on every transport."""
 
-    def __init__(self, repository: Repository, shadows: ShadowScorer) -> None:
+    def __init__(self, repository: Repository, shadows: ShadowScorer, limits: Limits) -> None:
         self._repository = repository
         self._shadows = shadows
+        self._catalog = CatalogAnswers(repository, limits)
 
     def ListModels(
         self,
@@ -54,6 +57,34 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         with _errors_told(context):
             entries = self._repository.change_plan(request.name, change_of(request))
         return models_pb2.ChangeServingResponse(models=self._described(entries))
+
+    def GetItems(
+        self, request: catalog_pb2.GetItemsRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.GetItemsResponse:
+        """Items by their ids."""
+        with _errors_told(context):
+            return self._catalog.items(request)
+
+    def SearchItems(
+        self, request: catalog_pb2.SearchItemsRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.SearchItemsResponse:
+        """Items by words of their titles."""
+        with _errors_told(context):
+            return self._catalog.search(request)
+
+    def GetUser(
+        self, request: catalog_pb2.GetUserRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.GetUserResponse:
+        """What a version knows of a user."""
+        with _errors_told(context):
+            return self._catalog.user(request)
+
+    def GetBaseline(
+        self, request: catalog_pb2.GetBaselineRequest, context: grpc.ServicerContext
+    ) -> catalog_pb2.GetBaselineResponse:
+        """What means alone predict."""
+        with _errors_told(context):
+            return self._catalog.baseline(request)
 
     def _described(self, entries: Iterable[ModelEntry]) -> list[models_pb2.Model]:
         return [model_message(entry, self._repository.roles(entry), self._shadows) for entry in entries]

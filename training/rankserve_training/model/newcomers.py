@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -137,9 +138,8 @@ class Newcomers:
                 features do not count, as his row has them.
         """
         count = int(self.user_counts[row])
-        residuals = ratings - np.float32(self.encoding.mean) - self.item_offsets[items]
-        shrunk = count + self.encoding.shrinkage
-        mean = (self.user_means[row] * shrunk + residuals.sum(dtype=np.float32)) / (shrunk + len(items))
+        residuals = self._residuals(items, ratings)
+        mean = self._mean(residuals, row)
         scale = np.float32(max(count + len(items), 1) ** -0.5)
         fixed = [(MEAN_ROW, mean - self.user_means[row])]
         if not row:
@@ -153,6 +153,35 @@ class Newcomers:
         weights[first:middle] = (residuals - mean) * scale
         weights[middle:] = scale
         return Entries(rows, weights)
+
+    def from_means(
+        self,
+        candidates: npt.NDArray[np.int32],
+        items: npt.NDArray[np.int32],
+        ratings: npt.NDArray[np.float32],
+        row: int = 0,
+    ) -> npt.NDArray[np.float32]:
+        """What the means alone predict, without any tower: float32[n], not clipped to the scale.
+
+        Args:
+            candidates: int32[n], rows of items; 0 for an unknown one.
+            items: int32[h], as in `user`.
+            ratings: float32[h], as in `user`.
+            row: of a known user; 0 for a stranger.
+        """
+        above = self.item_offsets[candidates] + self._mean(self._residuals(items, ratings), row)
+        predicted: npt.NDArray[np.float32] = np.float32(self.encoding.mean) + above.astype(np.float32)
+        return predicted
+
+    def _residuals(self, items: npt.NDArray[np.int32], ratings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Each rating above the mean and the offset of its item."""
+        residuals: npt.NDArray[np.float32] = ratings - np.float32(self.encoding.mean) - self.item_offsets[items]
+        return residuals
+
+    def _mean(self, residuals: npt.NDArray[np.float32], row: int) -> Any:
+        """By how much a user rates above the mean and the offsets of his items, with these ratings too, shrunk."""
+        shrunk = int(self.user_counts[row]) + self.encoding.shrinkage
+        return (self.user_means[row] * shrunk + residuals.sum(dtype=np.float32)) / (shrunk + len(residuals))
 
     def item(self, genres: Sequence[str], year: int) -> Entries:
         """The entries of an item of which only this is known; a year of 0 is not known."""

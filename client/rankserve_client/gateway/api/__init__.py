@@ -1,0 +1,1 @@
+"""The gateway's own API: the messages of gRPC as JSON, with the same names."""
