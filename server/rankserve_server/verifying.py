@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rankserve_server.terminal import is_quiet, working
+
 if TYPE_CHECKING:
     from rankserve_server.loaded_model import LoadedModel
     from rankserve_training.artifact import Manifest
@@ -53,7 +55,8 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
         _print_step("signature", "of a trusted key" if trusted_keys else "not asked for; --trusted-key FILE does that")
         started = time.monotonic()
         loader = VersionLoader(lambda: None, max_table_mib=max_table_mib, trusted_keys=trusted_keys)
-        model = loader.load(version)
+        with working("Loading and compiling"):
+            model = loader.load(version)
         _print_step("model", f"{_model(model)}, in {time.monotonic() - started:.1f} s")
         _print_step("golden", _golden(manifest))
     except ArtifactError as error:
@@ -62,7 +65,8 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
 
 
 def _print_step(name: str, found: str) -> None:
-    click.echo(f"{name:<10} {found}")
+    if not is_quiet():
+        click.echo(f"{name:<10} {found}")
 
 
 def _files(manifest: "Manifest") -> str:

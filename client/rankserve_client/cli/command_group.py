@@ -35,7 +35,12 @@ class CommandGroup(click.Group):
         command = self.commands.get(cmd_name)
         if entry_point is not None:
             ctx.find_root().obj = entry_point  # for the line that says which extra is missing
-            command = entry_point.load()
+            try:
+                command = entry_point.load()
+            except ModuleNotFoundError:
+                if ctx.resilient_parsing:  # a shell completes, and has no use for what is missing
+                    return None
+                raise
             if not isinstance(command, click.Command):
                 raise TypeError(f"the entry point {entry_point.value} is not a click command")
         return None if command is None else prepare(command, (*self.path, cmd_name))
