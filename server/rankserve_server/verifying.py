@@ -87,3 +87,7 @@ def _golden(manifest: "Manifest") -> str:
     newcomers = len(manifest.golden_newcomers)
     also = f" and {newcomers} of strangers" if newcomers else ""
     return f"{len(manifest.golden_requests)} requests{also} give the scores that the model was published with"
+
+
+if __name__ == "__main__":
+    verify()

@@ -11,6 +11,19 @@ from rankserve_client.cli.common_options import prepare
 from rankserve_client.cli.suggestions import did_you_mean_command
 
 
+def loaded(entry_point: EntryPoint) -> click.Command:
+    """The command of an entry point, imported.
+
+    Raises:
+        ModuleNotFoundError: it needs an extra that is not installed.
+        TypeError: it is no command.
+    """
+    command = entry_point.load()
+    if not isinstance(command, click.Command):
+        raise TypeError(f"the entry point {entry_point.value} is not a click command")
+    return command
+
+
 class CommandGroup(click.Group):
     """A group of commands of its own and of entry points, which are imported only when they are asked for."""
 
@@ -36,13 +49,11 @@ class CommandGroup(click.Group):
         if entry_point is not None:
             ctx.find_root().obj = entry_point  # for the line that says which extra is missing
             try:
-                command = entry_point.load()
+                command = loaded(entry_point)
             except ModuleNotFoundError:
                 if ctx.resilient_parsing:  # a shell completes, and has no use for what is missing
                     return None
                 raise
-            if not isinstance(command, click.Command):
-                raise TypeError(f"the entry point {entry_point.value} is not a click command")
         return None if command is None else prepare(command, (*self.path, cmd_name))
 
     def resolve_command(

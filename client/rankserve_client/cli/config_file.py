@@ -16,6 +16,7 @@ from rankserve_client.cli.suggestions import did_you_mean
 
 CLIENT_TABLE: Final = "client"
 _TABLES: Final = "rankserve.config_tables"
+_FILE: Final = "rankserve.config_file"
 
 
 def use(context: click.Context, path: tuple[str, ...], file: str | None) -> None:
@@ -28,6 +29,7 @@ def use(context: click.Context, path: tuple[str, ...], file: str | None) -> None
     """
     origins: dict[str | None, str] = {}
     context.meta[_TABLES] = origins
+    context.meta[_FILE] = file
     if file is None:
         return
     content = _read(file)
@@ -48,6 +50,12 @@ def use(context: click.Context, path: tuple[str, ...], file: str | None) -> None
             defaults[option.name or ""] = value if not _takes_several(option) or isinstance(value, list) else [value]
             origins[option.name] = where
     context.default_map = defaults
+
+
+def used(context: click.Context) -> str | None:
+    """The file that the running command was given; None where it was given none."""
+    file: str | None = context.meta.get(_FILE)
+    return file
 
 
 def origin_of(context: click.Context, option: click.Option) -> str:
