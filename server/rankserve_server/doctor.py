@@ -1,5 +1,6 @@
 """What `rankserve doctor` looks at for a server: models, port, files, security. It imports neither Keras nor JAX."""
 
+import logging
 import os
 import resource
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rankserve_server.config import ServerConfig, user_program_cache
+from rankserve_server.security.addresses import is_loopback
 from rankserve_server.security.checking import check_security
 from rankserve_server.security.options import security_of
 from rankserve_server.starting import StartError, bound
@@ -75,13 +77,19 @@ def _port(settings: _Settings) -> dict[str, str]:
 def _security(settings: _Settings) -> dict[str, str]:
     security = security_of(settings)
     config = ServerConfig(host=settings["host"], port=settings["port"], workers=settings["workers"], security=security)
+    logging.getLogger("rankserve_server.security").setLevel(logging.ERROR)  # its warnings are findings here
     try:
         check_security(config)
     except StartError as error:
         return _finding("security", "fail", str(error), "correct the files or options that it names")
     tls = "TLS" if security.tls_cert else "no TLS"
     tokens = "tokens" if security.tokens_file else "no tokens"
-    return _finding("security", "ok", f"{tls}, {tokens}, on {settings['host']}")
+    found = f"{tls}, {tokens}, on {settings['host']}"
+    known = security.tokens_file or security.tls_client_ca
+    if not is_loopback(settings["host"]) and not (security.tls_cert and known):
+        advice = "give --tls-cert and --tls-key, and --tokens-file or --tls-client-ca"
+        return _finding("security", "warn", f"{found}: others can reach it", advice)
+    return _finding("security", "ok", found)
 
 
 def _program_cache(settings: _Settings) -> dict[str, str]:

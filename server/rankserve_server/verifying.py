@@ -43,8 +43,7 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
       rankserve models verify models/movielens
       rankserve models verify models/movielens/3 --trusted-key public.pem
     """
-    # Only now: `--help` needs neither numpy nor JAX.
-    from rankserve_server.loader import VersionLoader
+    # Only now: `--help` needs no numpy, and to find damaged files takes no JAX.
     from rankserve_training.artifact import ArtifactError, read_artifact, resolve_version
     from rankserve_training.artifact.signing import read_trusted_keys
 
@@ -53,6 +52,11 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
         manifest = read_artifact(version, read_trusted_keys(trusted_keys)).manifest
         _print_step("files", _files(manifest))
         _print_step("signature", "of a trusted key" if trusted_keys else "not asked for; --trusted-key FILE does that")
+        from rankserve_server.config import user_program_cache
+        from rankserve_server.engine.programs import keep_programs_in
+        from rankserve_server.loader import VersionLoader
+
+        keep_programs_in(user_program_cache())
         started = time.monotonic()
         loader = VersionLoader(lambda: None, max_table_mib=max_table_mib, trusted_keys=trusted_keys)
         with working("Loading and compiling"):

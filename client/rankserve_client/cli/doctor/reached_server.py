@@ -17,6 +17,7 @@ from rankserve_client.errors import (
     Unreachable,
 )
 from rankserve_client.model_info import ModelInfo
+from rankserve_client.version import __version__
 
 _CALLS = 9
 _SLOW_SECONDS = 0.05
@@ -34,7 +35,7 @@ def reached_server(servers: tuple[str, ...], timeout: float, *, named: bool) -> 
     try:
         with connect(servers, timeout) as client:
             infos = client.models()
-            yield Finding(target, "ok", f"answers, rankserve {client.server_version() or 'of an older release'}")
+            yield _release(target, client.server_version())
             yield from _models(infos)
             yield _latency(client)
     except (click.UsageError, OSError) as error:
@@ -52,6 +53,13 @@ def _refused(target: str, error: RankServeError, named: bool) -> Finding:
         advice = "start one: rankserve serve; or say where it is: --server HOST:PORT"
         return Finding(target, "fail" if named else "skip", "no server answers", advice)
     return Finding(target, "fail", str(error), "look into the server's log")
+
+
+def _release(target: str, version: str) -> Finding:
+    if version == __version__:
+        return Finding(target, "ok", f"answers, rankserve {version} as here")
+    found = f"answers, rankserve {version or 'of an older release'}; here it is {__version__}"
+    return Finding(target, "warn", found, "run the same release on both sides; what is new in one is not in the other")
 
 
 def _models(infos: list[ModelInfo]) -> Iterator[Finding]:
