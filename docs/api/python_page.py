@@ -1,0 +1,105 @@
+"""The page of the Python client, from its signatures and docstrings."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import rankserve_client
+
+_HEAD = """# Python
+
+What `import rankserve_client` brings, made from its docstrings by `make docs`. Start with `RankingClient`;
+`AsyncRankingClient` is the same for asyncio. What a call means on the wire is in [grpc.md](grpc.md).
+"""
+# First what a newcomer looks for; the others follow by their names.
+_FIRST = ("RankingClient", "AsyncRankingClient", "RankQuery", "Ranking", "RankResult", "NewItem", "Tls")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def python_page() -> str:
+    """The page, in Markdown."""
+    names = [name for name in rankserve_client.__all__ if not name.startswith("_")]
+    ordered = [*_FIRST, *(name for name in names if name not in _FIRST)]
+    lines = [_HEAD]
+    for name in ordered:
+        lines += _described(name, getattr(rankserve_client, name))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _described(name: str, thing: Any) -> Iterator[str]:
+    yield from (f"## {name}", "")
+    if not inspect.isclass(thing):
+        yield from (f"`{_ADDRESS.sub('', str(thing))}`".replace("typing.", ""), "")
+        return
+    if issubclass(thing, Exception):
+        yield from (f"A kind of `{thing.__bases__[0].__name__}`.", "")
+    elif "__init__" in vars(thing):
+        yield from ("```text", f"{name}{_signature(thing.__init__)}", "```", "")
+    yield from _docstring(thing)
+    for attribute, value in vars(thing).items():
+        if attribute.startswith("_"):
+            continue
+        if inspect.isfunction(value):
+            kind = "async " if inspect.iscoroutinefunction(value) else ""
+            yield from (
+                f"### {name}.{attribute}",
+                "",
+                "```text",
+                f"{kind}{attribute}{_signature(value, thing)}",
+                "```",
+                "",
+            )
+            yield from _docstring(value)
+        elif isinstance(value, property):
+            yield from (f"### {name}.{attribute}", "")
+            yield from _docstring(value)
+
+
+def _signature(function: Any) -> str:
+    """One parameter on each line where there are several."""
+    signature = inspect.signature(function)
+    parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+    returned = "" if signature.return_annotation in (None, signature.empty) else f" -> {_annotation(signature)}"
+    if len(parameters) < 2:
+        return f"({', '.join(map(_parameter, parameters))}){returned}"
+    lines: list[str] = []
+    keywords = False
+    for parameter in parameters:
+        if parameter.kind is parameter.KEYWORD_ONLY and not keywords:
+            keywords = True
+            lines.append("    *,")
+        lines.append(f"    {_parameter(parameter)},")
+    return "\n".join(["(", *lines, f"){returned}"])
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    text = _ADDRESS.sub("", str(parameter))
+    return re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])|\bcollections\.abc\.|\btyping\.|\bpathlib\.|\bgrpc\.", "", text)
+
+
+def _annotation(signature: inspect.Signature) -> str:
+    text = inspect.formatannotation(signature.return_annotation)
+    return re.sub(r"\b(?:[a-z_0-9]+\.)+(?=[A-Z])", "", text)
+
+
+def _docstring(thing: Any) -> Iterator[str]:
+    """Its sections become headed lists, and what is indented stays as it is."""
+    text = inspect.getdoc(thing)
+    if not text:
+        return
+    section = False
+    for line in text.splitlines():
+        heading = re.fullmatch(r"(Args|Attributes|Raises|Returns|Yields):", line)
+        if heading:
+            section = True
+            yield from (f"**{heading[1]}**", "")
+        elif section and re.match(r"    [\w, `*]+: ", line):
+            name, _, rest = line.strip().partition(": ")
+            yield f"- `{name}`: {rest}"
+        elif section and line.strip():
+            yield f"  {line.strip()}"
+        else:
+            section = section and not line.strip()
+            yield line
+    yield ""
