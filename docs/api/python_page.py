@@ -46,7 +46,7 @@ def _described(name: str, thing: Any) -> Iterator[str]:
                 f"### {name}.{attribute}",
                 "",
                 "```text",
-                f"{kind}{attribute}{_signature(value, thing)}",
+                f"{kind}{attribute}{_signature(value)}",
                 "```",
                 "",
             )

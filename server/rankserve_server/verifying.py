@@ -56,9 +56,10 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
         from rankserve_server.engine.programs import keep_programs_in
         from rankserve_server.loader import VersionLoader
 
-        keep_programs_in(user_program_cache())
+        programs = user_program_cache()  # as a server's, which then starts the sooner
+        keep_programs_in(programs)
         started = time.monotonic()
-        loader = VersionLoader(lambda: None, max_table_mib=max_table_mib, trusted_keys=trusted_keys)
+        loader = VersionLoader(lambda: None, max_table_mib=max_table_mib, trusted_keys=trusted_keys, programs=programs)
         with working("Loading and compiling"):
             model = loader.load(version)
         _print_step("model", f"{_model(model)}, in {time.monotonic() - started:.1f} s")
