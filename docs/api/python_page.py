@@ -1,8 +1,11 @@
 """The page of the Python client, from its signatures and docstrings."""
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import rankserve_client
@@ -30,13 +33,16 @@ def python_page() -> str:
 def _described(name: str, thing: Any) -> Iterator[str]:
     yield from (f"## {name}", "")
     if not inspect.isclass(thing):
-        yield from (f"`{_ADDRESS.sub('', str(thing))}`".replace("typing.", ""), "")
+        yield from (f"`{_bare(_ADDRESS.sub('', str(thing)))}`", "")
         return
     if issubclass(thing, Exception):
         yield from (f"A kind of `{thing.__bases__[0].__name__}`.", "")
     elif "__init__" in vars(thing):
         yield from ("```text", f"{name}{_signature(thing.__init__)}", "```", "")
     yield from _docstring(thing)
+    attributes = _attributes(thing)
+    if attributes:
+        yield from ("**Attributes**", "", *(f"- `{attribute}`: {text}" for attribute, text in attributes.items()), "")
     for attribute, value in vars(thing).items():
         if attribute.startswith("_"):
             continue
@@ -56,13 +62,39 @@ def _described(name: str, thing: Any) -> Iterator[str]:
             yield from _docstring(value)
 
 
+def _attributes(thing: type) -> dict[str, str]:
+    """What stands in a string below each attribute, in the class or in its constructor."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(thing))).body
+    assert isinstance(tree, ast.ClassDef)
+    bodies = [
+        tree.body,
+        *(each.body for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"),
+    ]
+    found = {}
+    for body in bodies:
+        for statement, below in pairwise(body):
+            name = _assigned(statement)
+            if name and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                found[name] = " ".join(str(below.value.value).split())
+    return found
+
+
+def _assigned(statement: ast.stmt) -> str | None:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    match targets:
+        case [ast.Name(id=name) | ast.Attribute(attr=name)]:
+            return name
+    return None
+
+
 def _signature(function: Any) -> str:
     """One parameter on each line where there are several."""
     signature = inspect.signature(function)
     parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
     returned = "" if signature.return_annotation in (None, signature.empty) else f" -> {_annotation(signature)}"
     if len(parameters) < 2:
-        return f"({', '.join(map(_parameter, parameters))}){returned}"
+        star = "*, " if any(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters) else ""
+        return f"({star}{', '.join(map(_parameter, parameters))}){returned}"
     lines: list[str] = []
     keywords = False
     for parameter in parameters:
@@ -79,7 +111,11 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def _annotation(signature: inspect.Signature) -> str:
-    text = inspect.formatannotation(signature.return_annotation)
+    return _bare(inspect.formatannotation(signature.return_annotation))
+
+
+def _bare(text: str) -> str:
+    """Without the modules of names."""
     return re.sub(r"\b(?:[a-z_0-9]+\.)+(?=[A-Z])", "", text)
 
 
@@ -88,8 +124,9 @@ def _docstring(thing: Any) -> Iterator[str]:
     text = inspect.getdoc(thing)
     if not text:
         return
+    text = re.sub(r"  # doctest: .*", "", text)
     section = False
-    for line in text.splitlines():
+    for line in re.sub(r"(^>>> .*(?:\n.+)*)", r"```pycon\n\1\n```", text, flags=re.MULTILINE).splitlines():
         heading = re.fullmatch(r"(Args|Attributes|Raises|Returns|Yields):", line)
         if heading:
             section = True
