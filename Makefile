@@ -17,7 +17,7 @@ DEMO_PORT ?= 50061
 SOAK_CALLS ?= 1000000
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup lock data demo test peers browser soak reliability check audit bench bench-peers format protos clean
+.PHONY: help setup lock data demo test peers browser soak reliability check audit bench bench-peers format protos docs clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench-peers  the same beside Triton, MLServer, KServe and Ray Serve (4 GB of environments)"
 	@echo "make format   reformat the code"
 	@echo "make protos   regenerate the stubs"
+	@echo "make docs     write docs/api/ anew, from the protos, docstrings and commands"
 	@echo "make lock     write requirements.lock anew, after a change of dependencies in pyproject.toml"
 	@echo "make setup    only install what the others need, into .venv"
 	@echo "make clean    remove the virtual environment and caches"
@@ -110,6 +111,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/mypy tests
 	$(BIN)/mypy benchmarks/*.py
+	$(BIN)/mypy docs/api/*.py
 	$(BIN)/buf lint protos
 	$(BIN)/python -m pytest -q tests/checks
 	$(BIN)/python .ci/audit.py
@@ -147,6 +149,9 @@ protos: $(INSTALLED)
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(OTHER_PROTO_OUT) $(OTHER_PROTOS)
 	sed -i -E 's/^from google.protobuf(.internal)? import (descriptor_pool|builder) as/from $(PRIVATE_POOL) as/' \
 		$(OTHER_PROTOS:server/%.proto=$(OTHER_PROTO_OUT)/%_pb2.py)
+
+docs: $(INSTALLED)
+	$(BIN)/python docs/api/generate.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -218,6 +218,15 @@ class RankingClient:
         response = self._call(self._models.ListModels, models_pb2.ListModelsRequest(), timeout)
         return [to_model_info(model) for model in response.models]
 
+    def server_version(self, *, timeout: float | None = None) -> str:
+        """The release of rankserve that the server runs, such as "0.1.0"; empty where it is one that cannot tell.
+
+        Raises:
+            RankServeError: The call failed, as in `rank`.
+        """
+        response = self._call(self._models.ListModels, models_pb2.ListModelsRequest(), timeout)
+        return response.server_version
+
     def model(
         self,
         name: str | None = None,

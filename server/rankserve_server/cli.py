@@ -1,5 +1,6 @@
 """`rankserve serve`."""
 
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,9 +12,18 @@ from rankserve_server.limits import Limits
 from rankserve_server.running import run_server
 from rankserve_server.security.options import security_options
 from rankserve_server.security.security_config import SecurityConfig
+from rankserve_server.terminal import is_quiet
 
 _DEFAULTS = ServerConfig()
 _LIMITS = Limits()
+
+
+def _models_in_directory(context: click.Context, _: click.Parameter, begin: str) -> list[str]:
+    """What a shell is offered."""
+    models_dir: Path = context.params.get("models_dir") or _DEFAULTS.models_dir
+    if not models_dir.is_dir():
+        return []
+    return sorted(path.name for path in models_dir.iterdir() if path.is_dir() and path.name.startswith(begin))
 
 
 @click.command()
@@ -37,7 +47,11 @@ _LIMITS = Limits()
     type=click.IntRange(0, 65_535),
     help="Port to listen on; 0 for any free one.",
 )
-@click.option("--default-model", help="The model that answers requests that name none.  [default: the only one]")
+@click.option(
+    "--default-model",
+    shell_complete=_models_in_directory,
+    help="The model that answers requests that name none.  [default: the only one]",
+)
 @click.option(
     "--watch-seconds",
     default=_DEFAULTS.watch_seconds,
@@ -201,7 +215,8 @@ def serve(
 ) -> None:
     """Serve the newest version of every model over gRPC, and each newer one as soon as it is published.
 
-    Prints one line when it is ready. SIGTERM or Ctrl-C finishes what is in flight and stops; a second one stops now.
+    Prints one line when it is ready, but for --quiet. SIGTERM or Ctrl-C finishes what is in flight and stops; a second
+    one stops now.
 
     \b
     Examples:
@@ -209,6 +224,9 @@ def serve(
       rankserve serve --workers 4 --host 0.0.0.0
       rankserve serve --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key --tokens-file tokens.toml
     """
+    quiet = is_quiet()
+    if sys.stderr.isatty() and not quiet:
+        click.echo(f"Loading the models of {models_dir}; Ctrl-C stops.", err=True)
     config = ServerConfig(
         models_dir=models_dir,
         host=host,
@@ -223,6 +241,7 @@ def serve(
         drain_seconds=drain_seconds,
         transport=transport,
         workers=workers,
+        quiet=quiet,
         other_protocols=not no_other_protocols,
         metrics_host=metrics_host,
         metrics_port=metrics_port,

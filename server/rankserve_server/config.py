@@ -39,6 +39,7 @@ class ServerConfig:
         grace_seconds: how long a server that was told to stop goes on, so that load balancers see that it will.
         drain_seconds: how long a stopping server waits for calls in flight.
         workers: how many processes share the port.
+        quiet: whether nothing is printed but warnings and errors.
         reuse_port: whether this is one of them; set by the supervisor.
         other_protocols: whether clients of the Open Inference Protocol and of TF Serving are answered too.
         transport: `aio`, `direct`, or `auto` for the direct lane where it can be used.
@@ -60,6 +61,7 @@ class ServerConfig:
     drain_seconds: float = 30.0
     transport: TransportName = "auto"
     workers: int = 1
+    quiet: bool = False
     other_protocols: bool = True
     reuse_port: bool = False
     metrics_host: str = "127.0.0.1"

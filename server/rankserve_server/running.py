@@ -15,7 +15,9 @@ def run_server(config: ServerConfig) -> str | None:
         Why it could not start; None where it did.
     """
     let_signals_end_process()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING if config.quiet else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
     try:
         if not config.reuse_port:  # once, and not in every worker again
             from rankserve_server.security.checking import check_security

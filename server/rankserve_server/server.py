@@ -188,7 +188,8 @@ class Server:
         self._repository.on_change(partial(self._versions_changed, asyncio.get_running_loop()))
         self._watcher.start()
         served = ", ".join(map(_describe, self._repository.served())) or "no model: all are unloaded"
-        print_ready(f"{READY}{self._address}, serving {served}")
+        if not self.config.quiet or self.config.reuse_port:  # the supervisor of a worker waits for it
+            print_ready(f"{READY}{self._address}, serving {served}")
         self._notifier.send("READY=1")
         async with self._notifier.watched(lambda: self._transport.turns):
             await self._stopping.wait()

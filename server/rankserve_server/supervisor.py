@@ -64,7 +64,8 @@ class Supervisor:
             others = [await self._start(config) for _ in range(config.workers - 1)]
             await asyncio.gather(*(_ready_line(process) for process in others))
             if not self._stopping.is_set():
-                print_ready(f"{ready}, {config.workers} workers")
+                if not config.quiet:
+                    print_ready(f"{ready}, {config.workers} workers")
                 self._notifier.send("READY=1")
             async with self._notifier.watched(time.monotonic_ns):
                 await asyncio.gather(*(self._keep(config, process) for process in (first, *others)))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rankserve_server.terminal import is_quiet, working
+
 if TYPE_CHECKING:
     from rankserve_server.loaded_model import LoadedModel
     from rankserve_training.artifact import Manifest
@@ -41,8 +43,7 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
       rankserve models verify models/movielens
       rankserve models verify models/movielens/3 --trusted-key public.pem
     """
-    # Only now: `--help` needs neither numpy nor JAX.
-    from rankserve_server.loader import VersionLoader
+    # Only now: `--help` needs no numpy, and to find damaged files takes no JAX.
     from rankserve_training.artifact import ArtifactError, read_artifact, resolve_version
     from rankserve_training.artifact.signing import read_trusted_keys
 
@@ -51,9 +52,16 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
         manifest = read_artifact(version, read_trusted_keys(trusted_keys)).manifest
         _print_step("files", _files(manifest))
         _print_step("signature", "of a trusted key" if trusted_keys else "not asked for; --trusted-key FILE does that")
+        from rankserve_server.config import user_program_cache
+        from rankserve_server.engine.programs import keep_programs_in
+        from rankserve_server.loader import VersionLoader
+
+        programs = user_program_cache()  # as a server's, which then starts the sooner
+        keep_programs_in(programs)
         started = time.monotonic()
-        loader = VersionLoader(lambda: None, max_table_mib=max_table_mib, trusted_keys=trusted_keys)
-        model = loader.load(version)
+        loader = VersionLoader(lambda: None, max_table_mib=max_table_mib, trusted_keys=trusted_keys, programs=programs)
+        with working("Loading and compiling"):
+            model = loader.load(version)
         _print_step("model", f"{_model(model)}, in {time.monotonic() - started:.1f} s")
         _print_step("golden", _golden(manifest))
     except ArtifactError as error:
@@ -62,7 +70,8 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
 
 
 def _print_step(name: str, found: str) -> None:
-    click.echo(f"{name:<10} {found}")
+    if not is_quiet():
+        click.echo(f"{name:<10} {found}")
 
 
 def _files(manifest: "Manifest") -> str:
@@ -83,3 +92,7 @@ def _golden(manifest: "Manifest") -> str:
     newcomers = len(manifest.golden_newcomers)
     also = f" and {newcomers} of strangers" if newcomers else ""
     return f"{len(manifest.golden_requests)} requests{also} give the scores that the model was published with"
+
+
+if __name__ == "__main__":
+    verify()

@@ -13,7 +13,7 @@ STUBS: Final = "rankserve"
 GRPC: Final = ("grpc", "grpc_status", "google.protobuf", "google.rpc")
 NUMERICS: Final = ("h5py", "jax", "keras", "msgspec", "numpy")
 CRYPTOGRAPHY: Final = "cryptography"
-COMMAND_LINE: Final = ("click", "rich")
+COMMAND_LINE: Final = ("click", "packaging", "rich")
 HTTP: Final = ("starlette", "uvicorn", "msgspec", "grpc_health")
 
 
@@ -40,7 +40,7 @@ RULES: Final = (
     ),
     Rule(
         scope="rankserve_client.cli",
-        reason="the client's cli imports the client, the stubs, grpc, click, rich and the standard library",
+        reason="the client's cli imports the client, the stubs, grpc, click, packaging, rich and the standard library",
         allowed=("rankserve_client", STUBS, *GRPC, *COMMAND_LINE),
         forbidden=("rankserve_client.bench", "rankserve_client.gateway"),
     ),

@@ -1,6 +1,5 @@
 """The pages name only commands, options and files that exist."""
 
-import importlib.metadata
 import re
 from pathlib import Path
 
@@ -9,12 +8,11 @@ import pytest
 
 from checks.documentation import Command, commands, inline_code, links
 from checks.repository import COMMANDS, ROOT
+from rankserve_client.cli import main
 
 # CHANGELOG.md is left out: it tells of what was.
-PAGES = [
-    ROOT / "README.md",
-    *(page for folder in ("deploy", "docs", "benchmarks") for page in (ROOT / folder).rglob("*.md")),
-]
+_FOLDERS = ("deploy", "benchmarks", "docs")
+PAGES = [ROOT / "README.md", *(page for folder in _FOLDERS for page in (ROOT / folder).rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 # `rankserve ready on ADDRESS` is what the server prints, not a command.
 NOT_COMMANDS = {"ready"}
@@ -105,7 +103,8 @@ def _faults(command: Command) -> list[str]:
         return []
     if word not in COMMANDS:
         return [f"rankserve {word}"]
-    found: click.Command = importlib.metadata.entry_points(group="rankserve.commands")[word].load()
+    found = main.get_command(click.Context(main), word)
+    assert found is not None
     if isinstance(found, click.Group) and command.words[1:]:
         inner = command.words[1]
         inside = found.get_command(click.Context(found), inner)

@@ -223,3 +223,13 @@ def test_a_worker_that_hangs_does_not_keep_the_others(start_server: StartServer)
     assert ended.code == 0
     assert f"Worker {hung} does not end; it is killed." in ended.errors
     assert not Path(f"/proc/{hung}").exists()
+
+
+def test_a_quiet_server_prints_nothing(start_server: StartServer) -> None:
+    port = free_port()
+    server = start_server("--quiet", port=port)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = ranking_pb2_grpc.RankingServiceStub(channel)
+        assert stub.Rank(Request(user_id=42, candidate_ids=[204]), wait_for_ready=True, timeout=60).item_ids == [204]
+    ended = server.stop()
+    assert (ended.code, ended.output, ended.errors) == (0, "", "")

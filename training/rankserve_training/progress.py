@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from rankserve_training.model.backend import keras
+from rankserve_training.moving import moves
 from rankserve_training.towers.fitting import StageProgress
 
 # Where there is no terminal, a line is printed for the last epoch of a stage, and in between no more often than this.
@@ -44,7 +45,7 @@ class EpochBars(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Says how the epoch ended."""
-        if not self._console.is_terminal:
+        if not moves(self._console):
             self._console.print(f"{self._title}  {_figures(logs)}")
 
     def close(self) -> None:
@@ -82,7 +83,7 @@ class StageBars:
             figures += f"  {progress.measure} {log.validation:.4f}"
         if log.epoch < progress.epochs:
             figures += f"  {progress.seconds_left:.0f} s left"
-        if self._console.is_terminal:
+        if moves(self._console):
             task = self._tasks.get(progress.stage)
             if task is None:
                 task = self._tasks[progress.stage] = self._progress.add_task(
@@ -103,5 +104,5 @@ def _bars(console: Console) -> Progress:
         TimeElapsedColumn(),
         TextColumn("{task.fields[figures]}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=not moves(console),
     )

@@ -8,6 +8,7 @@ import click
 
 from rankserve_client.bench.plan import Plan
 from rankserve_client.bench.workload import CandidateMix, IdRange, parse_candidates, parse_ids
+from rankserve_client.cli.completing import model_names, model_versions
 from rankserve_client.cli.connection import connect, security_of_options, server_options
 from rankserve_client.model_info import ModelInfo
 
@@ -133,8 +134,14 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     help="Item ids.  [default: 1 to the model's number of items]",
 )
 @click.option("--top-k", type=click.IntRange(min=1), metavar="K", help="Ask for the best K only.  [default: all]")
-@click.option("--model", metavar="NAME", help="Default: the server's default model.")
-@click.option("--version", type=click.IntRange(min=1), metavar="N", help="Default: the model's current version.")
+@click.option("--model", metavar="NAME", shell_complete=model_names, help="Default: the server's default model.")
+@click.option(
+    "--version",
+    type=click.IntRange(min=1),
+    metavar="N",
+    shell_complete=model_versions,
+    help="Default: the model's current version.",
+)
 @click.option("--seed", type=int, default=42, show_default=True, help="Of the requests and of the times of --rate.")
 @click.option(
     "--json", "json_file", type=_FILE, callback=_writable, metavar="FILE", help="Also write one object; keys below."

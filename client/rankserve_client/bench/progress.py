@@ -1,28 +1,27 @@
 """How far a run is: a line on standard error, only where that is a terminal."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from rankserve_client.bench.plan import Plan
 from rankserve_client.bench.processes import Progress
+from rankserve_client.cli import output
 
 
 @contextmanager
 def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
     """Gives what `processes.run` calls to show its progress."""
-    console = Console(stderr=True, highlight=False)
+    console = output.progress_console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[counts]}"),
     )
-    with Bar(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Bar(*columns, console=console, transient=True, disable=not output.moves(console)) as bar:
         task = bar.add_task("warming up", total=None, counts="")
 
         def show(progress: Progress) -> None:

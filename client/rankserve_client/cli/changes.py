@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rankserve_client.cli import output
+from rankserve_client.cli.completing import model_names, model_versions
 from rankserve_client.cli.connection import connect, server_options
 from rankserve_client.model_info import ModelInfo
 from rankserve_client.serving_changes import (
@@ -23,9 +25,15 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 # To load a version can take a while; a call that is given up is done all the same.
 _TIMEOUT = 300.0
 
-_version = click.argument("version", type=click.IntRange(1))
-_name = click.option("--model", "name", metavar="NAME", help="The model.  [default: the server's default model]")
-_some_version = click.argument("version", type=click.IntRange(1), required=False)
+_version = click.argument("version", type=click.IntRange(1), shell_complete=model_versions)
+_name = click.option(
+    "--model",
+    "name",
+    metavar="NAME",
+    shell_complete=model_names,
+    help="The model.  [default: the server's default model]",
+)
+_some_version = click.argument("version", type=click.IntRange(1), required=False, shell_complete=model_versions)
 _percent = click.option("--percent", type=click.FloatRange(0, 100, min_open=True), help="How many of them.")
 _end = click.option("--end", is_flag=True, help="Leave all of them to the current version.")
 
@@ -40,7 +48,7 @@ def _changing(command: _Command) -> _Command:
 
 
 def _change(change: ServingChange, name: str | None, servers: tuple[str, ...], timeout: float) -> None:
-    with connect(servers, timeout) as client:
+    with connect(servers, timeout) as client, output.working("The server makes the change"):
         infos = client.change_serving(change, name)
     for line in _lines(infos):
         click.echo(line)
@@ -81,7 +89,7 @@ def rollback(name: str | None, servers: tuple[str, ...], timeout: float) -> None
 
 
 @click.command()
-@click.argument("version", type=click.IntRange(1), required=False)
+@_some_version
 @_changing
 def pin(version: int | None, name: str | None, servers: tuple[str, ...], timeout: float) -> None:
     """Keep VERSION, or the one that answers now, whatever is published."""
@@ -97,7 +105,7 @@ def unpin(name: str | None, servers: tuple[str, ...], timeout: float) -> None:
 
 @click.command()
 @click.argument("alias")
-@click.argument("version", type=click.IntRange(1), required=False)
+@_some_version
 @click.option("--delete", is_flag=True, help="Take the name away.")
 @_changing
 def alias(
@@ -150,7 +158,7 @@ def _share(version: int | None, percent: float | None, end: bool) -> tuple[int, 
 @_changing
 def reload(retry_quarantined: bool, name: str | None, servers: tuple[str, ...], timeout: float) -> None:
     """Look for new versions at once. With several workers, one of them does; the others follow by themselves."""
-    with connect(servers, timeout) as client:
+    with connect(servers, timeout) as client, output.working("The server looks for versions"):
         infos = client.reload(name, retry_quarantined=retry_quarantined)
     for line in _lines(infos):
         click.echo(line)

@@ -14,6 +14,8 @@ SUMMARIES = {
     "rank": "Rank items for a user.",
     "models": "List the models of a server.",
     "bench": "Put load on a server and measure it.",
+    "doctor": "Find out what is wrong, and what to do.",
+    "completion": "Complete commands in bash, zsh or fish.",
 }
 """One line for each of our own commands, in the order of their use, so that listing them imports none of them."""
 

@@ -1,11 +1,13 @@
 """How the commands that talk to a server find it and are let in: their common options and the client."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from rankserve_client.cli.setting_names import ClientOption
 from rankserve_client.client import RankingClient
 from rankserve_client.security import Security
 from rankserve_client.tls import Tls
@@ -22,8 +24,9 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
     context.meta.setdefault(_META, {})[parameter.name] = value
 
 
+_option = partial(click.option, cls=ClientOption)
 _OPTIONS = (
-    click.option(
+    _option(
         "--server",
         "servers",
         multiple=True,
@@ -34,7 +37,7 @@ _OPTIONS = (
         metavar="HOST:PORT",
         help="Where the server is. Several: repeat the option, or separate by spaces in the variable.",
     ),
-    click.option(
+    _option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         default=10.0,
@@ -42,14 +45,14 @@ _OPTIONS = (
         metavar="SECONDS",
         help="Longest time to wait for the answer.",
     ),
-    click.option(
+    _option(
         "--tls",
         is_flag=True,
         expose_value=False,
         callback=_keep,
         help="Use TLS, with the authorities that this machine trusts. The other --tls options imply it.",
     ),
-    click.option(
+    _option(
         "--tls-ca",
         type=_FILE,
         expose_value=False,
@@ -57,7 +60,7 @@ _OPTIONS = (
         metavar="FILE",
         help="Who signs the server's certificate (PEM).",
     ),
-    click.option(
+    _option(
         "--tls-cert",
         type=_FILE,
         expose_value=False,
@@ -65,17 +68,17 @@ _OPTIONS = (
         metavar="FILE",
         help="A certificate of your own (PEM), for servers that ask for one.",
     ),
-    click.option(
+    _option(
         "--tls-key", type=_FILE, expose_value=False, callback=_keep, metavar="FILE", help="The certificate's key (PEM)."
     ),
-    click.option(
+    _option(
         "--tls-server-name",
         expose_value=False,
         callback=_keep,
         metavar="NAME",
         help="The name in the server's certificate, where it is not the host of --server.",
     ),
-    click.option(
+    _option(
         "--token-file",
         type=_FILE,
         expose_value=False,
@@ -85,7 +88,7 @@ _OPTIONS = (
         metavar="FILE",
         help="Holds the token that the server asks for.",
     ),
-    click.option(
+    _option(
         "--insecure-token",
         is_flag=True,
         expose_value=False,

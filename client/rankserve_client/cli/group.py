@@ -1,11 +1,15 @@
 """The command group: lists the subcommands without importing them and runs one of them."""
 
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import click
 
+from rankserve_client.cli.command_group import CommandGroup
 from rankserve_client.cli.commands import SUMMARIES, find_commands
 from rankserve_client.cli.failures import one_line_failures
+from rankserve_client.cli.wrong_values import wrong_values_explained
 from rankserve_client.version import __version__
 
 _EPILOG = """\b
@@ -14,37 +18,40 @@ Example:
   rankserve serve
   rankserve rank --user 42 204 141 131
 
-'rankserve COMMAND --help' describes a command."""
+'rankserve COMMAND --help' describes a command.
+
+Every option can also be set by an environment variable, --port of serve by RANKSERVE_SERVE_PORT, or in a file that
+--config or RANKSERVE_CONFIG names. The command line counts first, then the environment, then the file. --print-config
+shows what comes from where."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """A group whose subcommands are entry points."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """The names of the installed subcommands."""
-        return list(find_commands())
+    def entry_points(self) -> Mapping[str, EntryPoint]:
+        """The installed subcommands, by name."""
+        return find_commands()
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports a subcommand."""
-        entry_point = find_commands().get(cmd_name)
-        if entry_point is None:
-            return None
-        ctx.obj = entry_point
-        command = entry_point.load()
-        if not isinstance(command, click.Command):
-            raise TypeError(f"the entry point {entry_point.value} is not a click command")
-        return command
+    def summaries(self) -> Mapping[str, str]:
+        """One line for each of our own."""
+        return SUMMARIES
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the subcommands without importing them."""
-        rows = [(name, SUMMARIES.get(name, "")) for name in self.list_commands(ctx)]
-        if rows:
-            with formatter.section("Commands"):
-                formatter.write_dl(rows)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the options before the command; those of the command itself do not belong there."""
+        command = next((arg for arg in args if arg in find_commands()), None)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if command is None:
+                raise
+            after = f"rankserve {command} {error.option_name}"
+            raise click.UsageError(
+                f"No such option: {error.option_name}. The options of a command follow its name: {after}", ctx
+            ) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs a subcommand; an expected failure becomes one line."""
-        with one_line_failures(lambda: ctx.obj):
+        with one_line_failures(lambda: ctx.obj), wrong_values_explained():
             return super().invoke(ctx)
 
 

@@ -3,6 +3,8 @@
 import json
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
 
@@ -10,6 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from rankserve_client.cli.common_options import is_quiet
 
 # Wide enough that nothing wraps or is cut where there is no terminal whose width counts.
 _PIPE_WIDTH = 10_000
@@ -27,6 +31,27 @@ def console() -> Console:
     # There is no stdout at all where the caller has closed it (`>&-`).
     width = None if sys.stdout and sys.stdout.isatty() else _PIPE_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def progress_console() -> Console:
+    """The console on standard error, for what is no result; with `--quiet` it shows nothing."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, quiet=is_quiet())
+
+
+def moves(console: Console) -> bool:
+    """Whether what changes in place may be shown there: not in a pipe, whatever FORCE_COLOR says of colours."""
+    return console.is_interactive and console.file.isatty()
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows on a terminal that something takes its time, while this is open."""
+    console = progress_console()
+    if not moves(console):
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 def table(*columns: str, numeric: tuple[str, ...] = ()) -> Table:

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from rankserve_client.cli import output
+from rankserve_client.cli.completing import model_names, model_versions
 from rankserve_client.cli.connection import connect, server_options
 from rankserve_client.cli.rank_output import print_table, to_json
 from rankserve_client.cli.user_options import parse_features, parse_ratings, user_of
@@ -80,8 +81,14 @@ Examples:
     metavar="K",
     help=f"Print only the best K. Default: all candidates; {_CATALOGUE_TOP_K} of the whole catalogue.",
 )
-@click.option("--model", metavar="NAME", help="Default: the server's default model.")
-@click.option("--version", type=click.IntRange(min=1), metavar="N", help="Default: the model's current version.")
+@click.option("--model", metavar="NAME", shell_complete=model_names, help="Default: the server's default model.")
+@click.option(
+    "--version",
+    type=click.IntRange(min=1),
+    metavar="N",
+    shell_complete=model_versions,
+    help="Default: the model's current version.",
+)
 @click.option("--alias", metavar="NAME", help="A name that the operator has given to a version.")
 @click.option("--exclude-seen", is_flag=True, help="Leave out items that the user has rated.")
 @click.option("--exclude", type=int, multiple=True, metavar="ID", help="Leave out this item. Can be repeated.")

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from rankserve_client.cli import output
+from rankserve_client.cli.common_options import is_quiet
 from rankserve_client.cli.user_options import User
 from rankserve_client.ranking import Ranking
 
@@ -54,6 +55,8 @@ def print_table(user: User, ranking: Ranking, highest_rating: float | None) -> N
             output.cell(_stars(score, highest_rating, console), style="yellow"),
         )
     console.print(table if len(ranking) else "no items")
+    if is_quiet():
+        return
     console.print()
     console.print(output.cell(f"{ranking.model_name} version {ranking.model_version}", style="dim"), soft_wrap=True)
     for note in _notes(user, ranking):

@@ -27,7 +27,7 @@ from rankserve.v1 import catalog_pb2 as rankserve_dot_v1_dot_catalog__pb2
 from rankserve.v1 import ranking_pb2 as rankserve_dot_v1_dot_ranking__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rankserve/v1/models.proto\x12\x0crankserve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arankserve/v1/catalog.proto\x1a\x1arankserve/v1/ranking.proto\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\"=\n\x0fGetModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.rankserve.v1.ModelSelector\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.rankserve.v1.Model\"8\n\rReloadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11retry_quarantined\x18\x02 \x01(\x08\"5\n\x0eReloadResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\"\x99\x03\n\x14\x43hangeServingRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x07promote\x18\x02 \x01(\x0b\x32\x1c.rankserve.v1.PromoteVersionH\x00\x12+\n\troll_back\x18\x03 \x01(\x0b\x32\x16.rankserve.v1.RollBackH\x00\x12\'\n\x03pin\x18\x04 \x01(\x0b\x32\x18.rankserve.v1.PinVersionH\x00\x12$\n\x05unpin\x18\x05 \x01(\x0b\x32\x13.rankserve.v1.UnpinH\x00\x12+\n\tset_alias\x18\x06 \x01(\x0b\x32\x16.rankserve.v1.SetAliasH\x00\x12\x31\n\x0c\x64\x65lete_alias\x18\x07 \x01(\x0b\x32\x19.rankserve.v1.DeleteAliasH\x00\x12-\n\nset_canary\x18\x08 \x01(\x0b\x32\x17.rankserve.v1.SetCanaryH\x00\x12-\n\nset_shadow\x18\t \x01(\x0b\x32\x17.rankserve.v1.SetShadowH\x00\x42\x08\n\x06\x63hange\"!\n\x0ePromoteVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\"\n\n\x08RollBack\".\n\nPinVersion\x12\x14\n\x07version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"\x07\n\x05Unpin\"*\n\x08SetAlias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x1c\n\x0b\x44\x65leteAlias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\"-\n\tSetCanary\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0f\n\x07percent\x18\x02 \x01(\x01\"-\n\tSetShadow\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0f\n\x07percent\x18\x02 \x01(\x01\"<\n\x15\x43hangeServingResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\"\xd9\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.rankserve.v1.ModelState\x12\x15\n\rstate_message\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06preset\x18\x08 \x01(\t\x12&\n\x07\x64\x61taset\x18\t \x01(\x0b\x32\x15.rankserve.v1.Dataset\x12\x31\n\x07metrics\x18\n \x03(\x0b\x32 .rankserve.v1.Model.MetricsEntry\x12\x12\n\nuser_count\x18\x0b \x01(\x03\x12\x12\n\nitem_count\x18\x0c \x01(\x03\x12\x12\n\nrating_min\x18\r \x01(\x02\x12\x12\n\nrating_max\x18\x0e \x01(\x02\x12\x42\n\x10library_versions\x18\x0f \x03(\x0b\x32(.rankserve.v1.Model.LibraryVersionsEntry\x12*\n\tabilities\x18\x10 \x01(\x0b\x32\x17.rankserve.v1.Abilities\x12\x12\n\nis_current\x18\x11 \x01(\x08\x12\x11\n\tis_pinned\x18\x12 \x01(\x08\x12\x16\n\x0e\x63\x61nary_percent\x18\x13 \x01(\x01\x12\x16\n\x0eshadow_percent\x18\x14 \x01(\x01\x12\x31\n\rshadow_report\x18\x15 \x01(\x0b\x32\x1a.rankserve.v1.ShadowReport\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xab\x01\n\x0cShadowReport\x12\x10\n\x08\x63ompared\x18\x01 \x01(\x03\x12\x10\n\x08left_out\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\x12\x15\n\roverlap_at_10\x18\x04 \x01(\x01\x12\x13\n\x0bkendall_tau\x18\x05 \x01(\x01\x12\x18\n\x10score_difference\x18\x06 \x01(\x01\x12!\n\x19\x61\x62solute_score_difference\x18\x07 \x01(\x01\"h\n\tAbilities\x12\x0f\n\x07history\x18\x01 \x01(\x08\x12\x15\n\ruser_features\x18\x02 \x03(\t\x12\x11\n\tnew_items\x18\x03 \x01(\x08\x12\x0e\n\x06\x63hoice\x18\x04 \x01(\x08\x12\x10\n\x08\x62\x61seline\x18\x05 \x01(\x08\"B\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x14\n\x0crating_count\x18\x03 \x01(\x03*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x32\x84\x05\n\x0cModelService\x12O\n\nListModels\x12\x1f.rankserve.v1.ListModelsRequest\x1a .rankserve.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.rankserve.v1.GetModelRequest\x1a\x1e.rankserve.v1.GetModelResponse\x12\x43\n\x06Reload\x12\x1b.rankserve.v1.ReloadRequest\x1a\x1c.rankserve.v1.ReloadResponse\x12X\n\rChangeServing\x12\".rankserve.v1.ChangeServingRequest\x1a#.rankserve.v1.ChangeServingResponse\x12I\n\x08GetItems\x12\x1d.rankserve.v1.GetItemsRequest\x1a\x1e.rankserve.v1.GetItemsResponse\x12R\n\x0bSearchItems\x12 .rankserve.v1.SearchItemsRequest\x1a!.rankserve.v1.SearchItemsResponse\x12\x46\n\x07GetUser\x12\x1c.rankserve.v1.GetUserRequest\x1a\x1d.rankserve.v1.GetUserResponse\x12R\n\x0bGetBaseline\x12 .rankserve.v1.GetBaselineRequest\x1a!.rankserve.v1.GetBaselineResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rankserve/v1/models.proto\x12\x0crankserve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1arankserve/v1/catalog.proto\x1a\x1arankserve/v1/ranking.proto\"\x13\n\x11ListModelsRequest\"Q\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\x12\x16\n\x0eserver_version\x18\x02 \x01(\t\"=\n\x0fGetModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.rankserve.v1.ModelSelector\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.rankserve.v1.Model\"8\n\rReloadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x11retry_quarantined\x18\x02 \x01(\x08\"5\n\x0eReloadResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\"\x99\x03\n\x14\x43hangeServingRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x07promote\x18\x02 \x01(\x0b\x32\x1c.rankserve.v1.PromoteVersionH\x00\x12+\n\troll_back\x18\x03 \x01(\x0b\x32\x16.rankserve.v1.RollBackH\x00\x12\'\n\x03pin\x18\x04 \x01(\x0b\x32\x18.rankserve.v1.PinVersionH\x00\x12$\n\x05unpin\x18\x05 \x01(\x0b\x32\x13.rankserve.v1.UnpinH\x00\x12+\n\tset_alias\x18\x06 \x01(\x0b\x32\x16.rankserve.v1.SetAliasH\x00\x12\x31\n\x0c\x64\x65lete_alias\x18\x07 \x01(\x0b\x32\x19.rankserve.v1.DeleteAliasH\x00\x12-\n\nset_canary\x18\x08 \x01(\x0b\x32\x17.rankserve.v1.SetCanaryH\x00\x12-\n\nset_shadow\x18\t \x01(\x0b\x32\x17.rankserve.v1.SetShadowH\x00\x42\x08\n\x06\x63hange\"!\n\x0ePromoteVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\"\n\n\x08RollBack\".\n\nPinVersion\x12\x14\n\x07version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"\x07\n\x05Unpin\"*\n\x08SetAlias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x1c\n\x0b\x44\x65leteAlias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\"-\n\tSetCanary\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0f\n\x07percent\x18\x02 \x01(\x01\"-\n\tSetShadow\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x0f\n\x07percent\x18\x02 \x01(\x01\"<\n\x15\x43hangeServingResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.rankserve.v1.Model\"\xd9\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.rankserve.v1.ModelState\x12\x15\n\rstate_message\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0f\n\x07\x61liases\x18\x06 \x03(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06preset\x18\x08 \x01(\t\x12&\n\x07\x64\x61taset\x18\t \x01(\x0b\x32\x15.rankserve.v1.Dataset\x12\x31\n\x07metrics\x18\n \x03(\x0b\x32 .rankserve.v1.Model.MetricsEntry\x12\x12\n\nuser_count\x18\x0b \x01(\x03\x12\x12\n\nitem_count\x18\x0c \x01(\x03\x12\x12\n\nrating_min\x18\r \x01(\x02\x12\x12\n\nrating_max\x18\x0e \x01(\x02\x12\x42\n\x10library_versions\x18\x0f \x03(\x0b\x32(.rankserve.v1.Model.LibraryVersionsEntry\x12*\n\tabilities\x18\x10 \x01(\x0b\x32\x17.rankserve.v1.Abilities\x12\x12\n\nis_current\x18\x11 \x01(\x08\x12\x11\n\tis_pinned\x18\x12 \x01(\x08\x12\x16\n\x0e\x63\x61nary_percent\x18\x13 \x01(\x01\x12\x16\n\x0eshadow_percent\x18\x14 \x01(\x01\x12\x31\n\rshadow_report\x18\x15 \x01(\x0b\x32\x1a.rankserve.v1.ShadowReport\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xab\x01\n\x0cShadowReport\x12\x10\n\x08\x63ompared\x18\x01 \x01(\x03\x12\x10\n\x08left_out\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\x12\x15\n\roverlap_at_10\x18\x04 \x01(\x01\x12\x13\n\x0bkendall_tau\x18\x05 \x01(\x01\x12\x18\n\x10score_difference\x18\x06 \x01(\x01\x12!\n\x19\x61\x62solute_score_difference\x18\x07 \x01(\x01\"h\n\tAbilities\x12\x0f\n\x07history\x18\x01 \x01(\x08\x12\x15\n\ruser_features\x18\x02 \x03(\t\x12\x11\n\tnew_items\x18\x03 \x01(\x08\x12\x0e\n\x06\x63hoice\x18\x04 \x01(\x08\x12\x10\n\x08\x62\x61seline\x18\x05 \x01(\x08\"B\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x14\n\x0crating_count\x18\x03 \x01(\x03*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x32\x84\x05\n\x0cModelService\x12O\n\nListModels\x12\x1f.rankserve.v1.ListModelsRequest\x1a .rankserve.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.rankserve.v1.GetModelRequest\x1a\x1e.rankserve.v1.GetModelResponse\x12\x43\n\x06Reload\x12\x1b.rankserve.v1.ReloadRequest\x1a\x1c.rankserve.v1.ReloadResponse\x12X\n\rChangeServing\x12\".rankserve.v1.ChangeServingRequest\x1a#.rankserve.v1.ChangeServingResponse\x12I\n\x08GetItems\x12\x1d.rankserve.v1.GetItemsRequest\x1a\x1e.rankserve.v1.GetItemsResponse\x12R\n\x0bSearchItems\x12 .rankserve.v1.SearchItemsRequest\x1a!.rankserve.v1.SearchItemsResponse\x12\x46\n\x07GetUser\x12\x1c.rankserve.v1.GetUserRequest\x1a\x1d.rankserve.v1.GetUserResponse\x12R\n\x0bGetBaseline\x12 .rankserve.v1.GetBaselineRequest\x1a!.rankserve.v1.GetBaselineResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,52 +38,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_MODEL_LIBRARYVERSIONSENTRY']._loaded_options = None
   _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=2270
-  _globals['_MODELSTATE']._serialized_end=2383
+  _globals['_MODELSTATE']._serialized_start=2294
+  _globals['_MODELSTATE']._serialized_end=2407
   _globals['_LISTMODELSREQUEST']._serialized_start=132
   _globals['_LISTMODELSREQUEST']._serialized_end=151
   _globals['_LISTMODELSRESPONSE']._serialized_start=153
-  _globals['_LISTMODELSRESPONSE']._serialized_end=210
-  _globals['_GETMODELREQUEST']._serialized_start=212
-  _globals['_GETMODELREQUEST']._serialized_end=273
-  _globals['_GETMODELRESPONSE']._serialized_start=275
-  _globals['_GETMODELRESPONSE']._serialized_end=329
-  _globals['_RELOADREQUEST']._serialized_start=331
-  _globals['_RELOADREQUEST']._serialized_end=387
-  _globals['_RELOADRESPONSE']._serialized_start=389
-  _globals['_RELOADRESPONSE']._serialized_end=442
-  _globals['_CHANGESERVINGREQUEST']._serialized_start=445
-  _globals['_CHANGESERVINGREQUEST']._serialized_end=854
-  _globals['_PROMOTEVERSION']._serialized_start=856
-  _globals['_PROMOTEVERSION']._serialized_end=889
-  _globals['_ROLLBACK']._serialized_start=891
-  _globals['_ROLLBACK']._serialized_end=901
-  _globals['_PINVERSION']._serialized_start=903
-  _globals['_PINVERSION']._serialized_end=949
-  _globals['_UNPIN']._serialized_start=951
-  _globals['_UNPIN']._serialized_end=958
-  _globals['_SETALIAS']._serialized_start=960
-  _globals['_SETALIAS']._serialized_end=1002
-  _globals['_DELETEALIAS']._serialized_start=1004
-  _globals['_DELETEALIAS']._serialized_end=1032
-  _globals['_SETCANARY']._serialized_start=1034
-  _globals['_SETCANARY']._serialized_end=1079
-  _globals['_SETSHADOW']._serialized_start=1081
-  _globals['_SETSHADOW']._serialized_end=1126
-  _globals['_CHANGESERVINGRESPONSE']._serialized_start=1128
-  _globals['_CHANGESERVINGRESPONSE']._serialized_end=1188
-  _globals['_MODEL']._serialized_start=1191
-  _globals['_MODEL']._serialized_end=1920
-  _globals['_MODEL_METRICSENTRY']._serialized_start=1818
-  _globals['_MODEL_METRICSENTRY']._serialized_end=1864
-  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_start=1866
-  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_end=1920
-  _globals['_SHADOWREPORT']._serialized_start=1923
-  _globals['_SHADOWREPORT']._serialized_end=2094
-  _globals['_ABILITIES']._serialized_start=2096
-  _globals['_ABILITIES']._serialized_end=2200
-  _globals['_DATASET']._serialized_start=2202
-  _globals['_DATASET']._serialized_end=2268
-  _globals['_MODELSERVICE']._serialized_start=2386
-  _globals['_MODELSERVICE']._serialized_end=3030
+  _globals['_LISTMODELSRESPONSE']._serialized_end=234
+  _globals['_GETMODELREQUEST']._serialized_start=236
+  _globals['_GETMODELREQUEST']._serialized_end=297
+  _globals['_GETMODELRESPONSE']._serialized_start=299
+  _globals['_GETMODELRESPONSE']._serialized_end=353
+  _globals['_RELOADREQUEST']._serialized_start=355
+  _globals['_RELOADREQUEST']._serialized_end=411
+  _globals['_RELOADRESPONSE']._serialized_start=413
+  _globals['_RELOADRESPONSE']._serialized_end=466
+  _globals['_CHANGESERVINGREQUEST']._serialized_start=469
+  _globals['_CHANGESERVINGREQUEST']._serialized_end=878
+  _globals['_PROMOTEVERSION']._serialized_start=880
+  _globals['_PROMOTEVERSION']._serialized_end=913
+  _globals['_ROLLBACK']._serialized_start=915
+  _globals['_ROLLBACK']._serialized_end=925
+  _globals['_PINVERSION']._serialized_start=927
+  _globals['_PINVERSION']._serialized_end=973
+  _globals['_UNPIN']._serialized_start=975
+  _globals['_UNPIN']._serialized_end=982
+  _globals['_SETALIAS']._serialized_start=984
+  _globals['_SETALIAS']._serialized_end=1026
+  _globals['_DELETEALIAS']._serialized_start=1028
+  _globals['_DELETEALIAS']._serialized_end=1056
+  _globals['_SETCANARY']._serialized_start=1058
+  _globals['_SETCANARY']._serialized_end=1103
+  _globals['_SETSHADOW']._serialized_start=1105
+  _globals['_SETSHADOW']._serialized_end=1150
+  _globals['_CHANGESERVINGRESPONSE']._serialized_start=1152
+  _globals['_CHANGESERVINGRESPONSE']._serialized_end=1212
+  _globals['_MODEL']._serialized_start=1215
+  _globals['_MODEL']._serialized_end=1944
+  _globals['_MODEL_METRICSENTRY']._serialized_start=1842
+  _globals['_MODEL_METRICSENTRY']._serialized_end=1888
+  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_start=1890
+  _globals['_MODEL_LIBRARYVERSIONSENTRY']._serialized_end=1944
+  _globals['_SHADOWREPORT']._serialized_start=1947
+  _globals['_SHADOWREPORT']._serialized_end=2118
+  _globals['_ABILITIES']._serialized_start=2120
+  _globals['_ABILITIES']._serialized_end=2224
+  _globals['_DATASET']._serialized_start=2226
+  _globals['_DATASET']._serialized_end=2292
+  _globals['_MODELSERVICE']._serialized_start=2410
+  _globals['_MODELSERVICE']._serialized_end=3054
 # @@protoc_insertion_point(module_scope)

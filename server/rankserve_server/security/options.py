@@ -1,6 +1,6 @@
 """The flags of `rankserve serve` that are about security."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, get_args
@@ -50,12 +50,19 @@ _OPTIONS = (
 _NAMES = ("tls_cert", "tls_key", "tls_client_ca", "tokens_file", "admin_address", "reflection", "trusted_keys")
 
 
+def security_of(values: Mapping[str, Any]) -> SecurityConfig:
+    """What the flags say, among the values of the other parameters of the command."""
+    return SecurityConfig(**{name: values[name] for name in _NAMES})
+
+
 def security_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the flags; the command gets them as `security`, a SecurityConfig."""
 
     @wraps(command)
     def with_security(**values: Any) -> None:
-        security = SecurityConfig(**{name: values.pop(name) for name in _NAMES})
+        security = security_of(values)
+        for name in _NAMES:
+            del values[name]
         command(security=security, **values)
 
     for option in reversed(_OPTIONS):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as installed_version
 
 import grpc
 
@@ -18,6 +19,8 @@ from rankserve_server.versions.plan_changes import PlanChange
 from rankserve_server.versions.repository import Repository
 from rankserve_server.versions.shadowing import ShadowScorer
 
+_VERSION = installed_version("rankserve")
+
 
 class ModelService(models_pb2_grpc.ModelServiceServicer):
     """Describes what the repository has, and changes it. Its methods run on threads, on every transport."""
@@ -33,7 +36,8 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         context: grpc.ServicerContext,  # noqa: ARG002, gRPC passes it
     ) -> models_pb2.ListModelsResponse:
         """Every version that was tried, by name, newest first."""
-        return models_pb2.ListModelsResponse(models=self._described(self._repository.entries()))
+        described = self._described(self._repository.entries())
+        return models_pb2.ListModelsResponse(models=described, server_version=_VERSION)
 
     def GetModel(
         self, request: models_pb2.GetModelRequest, context: grpc.ServicerContext

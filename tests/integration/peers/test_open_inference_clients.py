@@ -48,7 +48,7 @@ def test_what_else_the_client_of_triton_asks(server: ServerProcess, run_program:
 
 
 def test_the_example_of_the_readme(server: ServerProcess, run_program: RunProgram, expected: list[Any]) -> None:
-    assert run_program("readme_example", "tritonclient", server.address)["scores"] == expected[:1]
+    assert run_program("migrating_example", "tritonclient", server.address)["scores"] == expected[:1]
 
 
 def test_what_else_the_client_of_kserve_asks(server: ServerProcess, run_program: RunProgram) -> None:

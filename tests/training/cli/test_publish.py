@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from rankserve_client.cli import main
 from rankserve_training.artifact import Artifact, read_artifact
 from rankserve_training.cli.publish import publish
 from rankserve_training.model.backend import keras
@@ -50,6 +51,14 @@ def scores(artifact: Artifact, users: list[int], items: list[int]) -> Any:
     """Of pairs of ids."""
     rows = artifact.users.index.rows(np.array(users)), artifact.catalog.index.rows(np.array(items))
     return predict_ratings(artifact.load_keras_model(), *rows)
+
+
+def test_quiet_says_only_what_was_published(tmp_path: Path) -> None:
+    path = saved(own_models.tutorial_form(), tmp_path / "model.keras")
+    models_dir = tmp_path / "models"
+    arguments = ["publish", str(path), "--name", "own", "--models-dir", str(models_dir), *write_catalog(tmp_path)]
+    result = CliRunner().invoke(main, [*arguments, "--quiet"])
+    assert (result.exit_code, result.output) == (0, f"Published own/1 in {models_dir / 'own' / '1'}\n")
 
 
 PAIRS = [(user, item) for user in range(USERS) for item in range(ITEMS)]

@@ -122,7 +122,7 @@ def evaluate(
 
 def _evaluate_model(model: Path, ratings: Path | None, html_file: Path | None, json_file: Path | None) -> None:
     from rankserve_training.artifact import read_artifact, resolve_version
-    from rankserve_training.cli.report import print_figures, show_result, write_json
+    from rankserve_training.cli.report import print_figures, show_result, working, write_json
 
     with one_line_failures():
         artifact = read_artifact(resolve_version(model))
@@ -130,7 +130,8 @@ def _evaluate_model(model: Path, ratings: Path | None, html_file: Path | None, j
         data = _load(manifest, ratings)
         from rankserve_training.evaluate import evaluate_version
 
-        evaluation = evaluate_version(artifact, data)
+        with working("Measuring"):
+            evaluation = evaluate_version(artifact, data)
     origin = "elsewhere" if manifest.split.method == "none" else f"on {manifest.dataset.name}"
     click.echo(f"{manifest.name}/{manifest.version}, trained {origin}")
     print_figures(evaluation.metrics, f"{evaluation.rows:,} {evaluation.protocol}", manifest.rating_scale)

@@ -1,5 +1,6 @@
 """`rankserve publish`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import click
 from rankserve_training.cli.failures import one_line_failures
 
 if TYPE_CHECKING:
+    from rankserve_training.model.own_model import OwnModel
     from rankserve_training.own_catalog import Numbering, OwnCatalog, Unknown
     from rankserve_training.own_packaging import OwnRankingModel
 
@@ -90,6 +92,7 @@ def publish(
     with one_line_failures():
         check_place(models_dir, name)
         key = None if sign_key is None else read_signing_key(sign_key)
+        from rankserve_training.cli.report import is_quiet, working
         from rankserve_training.data.tfds_quiet import import_tensorflow_quietly
         from rankserve_training.model.own_model import read_own_model
         from rankserve_training.own_catalog import RowNumbering, read_own_catalog
@@ -97,26 +100,34 @@ def publish(
 
         catalog = read_own_catalog(items, users, ratings, RowNumbering(ids, int(first_row), unknown))
         import_tensorflow_quietly()
-        own = read_own_model(model_file)
-        model = prepare_own_model(own, catalog)
-        published = publish_own_model(
-            model,
-            catalog,
-            models_dir,
-            name,
-            scale=None if scale is None else ScaleEntry(*scale),
-            dataset_name="" if ratings is None else ratings.name,
-            sign_key=key,
-        )
+        with working("Reading the model, and comparing it with what is published"):
+            own = read_own_model(model_file)
+            model = prepare_own_model(own, catalog)
+            published = publish_own_model(
+                model,
+                catalog,
+                models_dir,
+                name,
+                scale=None if scale is None else ScaleEntry(*scale),
+                dataset_name="" if ratings is None else ratings.name,
+                sign_key=key,
+            )
+    if not is_quiet():
+        for line in _understood(own, catalog, model):
+            click.echo(line)
+    manifest = published.manifest
+    click.echo(f"Published {manifest.name}/{manifest.version} in {published.directory}")
+
+
+def _understood(own: "OwnModel", catalog: "OwnCatalog", model: "OwnRankingModel") -> Iterator[str]:
+    """How the model and the files were read."""
     for side, tables in own.tables.items():
         count = len(catalog.users if side == "user" else catalog.catalog)
         layers = ", ".join(table.name for table in tables)
-        click.echo(f"{side}s: {count:,}, input {own.inputs[side]!r}, tables {layers}; {_unknown(catalog, side)}")
-    click.echo(_served(model))
+        yield f"{side}s: {count:,}, input {own.inputs[side]!r}, tables {layers}; {_unknown(catalog, side)}"
+    yield _served(model)
     if catalog.left_out:
-        click.echo(f"{catalog.left_out:,} ratings of unknown users or items are left out of what users have seen.")
-    manifest = published.manifest
-    click.echo(f"Published {manifest.name}/{manifest.version} in {published.directory}")
+        yield f"{catalog.left_out:,} ratings of unknown users or items are left out of what users have seen."
 
 
 def _unknown(catalog: "OwnCatalog", side: str) -> str:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from rankserve_training.artifact.manifest import ScaleEntry
+from rankserve_training.moving import moves
 
 if TYPE_CHECKING:
     from rankserve_training.evaluation.result import EvaluationResult
 
+_QUIET = "rankserve.quiet"
 _TABLE_WIDTH = 120
 _RANKINGS = (
     ("Held-out items put into order", "ndcg_at_10", "biases"),
@@ -23,9 +26,26 @@ _RANKINGS = (
 _MODELS = (("this model", "test_rmse"), ("biases only", "bias_only_rmse"), ("global mean", "global_mean_rmse"))
 
 
+def is_quiet() -> bool:
+    """Whether `--quiet` was given, which the command `rankserve` keeps for all that it runs."""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(_QUIET))
+
+
 def progress_console() -> Console:
-    """Where progress is shown: the terminal, also where the results go to a file."""
-    return Console(stderr=True, highlight=False)
+    """Where progress is shown: the terminal, also where the results go to a file; with `--quiet` nowhere."""
+    return Console(stderr=True, highlight=False, quiet=is_quiet())
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows on a terminal that something takes its time, while this is open."""
+    console = progress_console()
+    if not moves(console):
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 def print_figures(metrics: Mapping[str, float], rows: str, scale: ScaleEntry) -> None:
@@ -63,7 +83,7 @@ def show_result(result: "EvaluationResult", html_file: Path | None) -> None:
         console.print(cold_start_table(result))
     if html_file is not None:
         write_report(result, html_file)
-        console.print(f"Report written to {html_file}")
+        progress_console().print(f"Report written to {html_file}", soft_wrap=True)
 
 
 def check_writable(file: Path | None, option: str = "--json") -> None:

@@ -89,6 +89,7 @@ def train(
         print_figures,
         print_ranking_figures,
         progress_console,
+        working,
         write_json,
     )
     from rankserve_training.data import load
@@ -123,9 +124,11 @@ def train(
         # Ids and times take twice the memory that the rows do, and training takes the most of all.
         del data
         trained = train_prepared(description, rows, settings, console)
-        result = evaluate_trained(trained, name)
+        with working("Measuring on the held-out ratings"):
+            result = evaluate_trained(trained, name)
         trained = replace(trained, metrics=trained.metrics | ranking_metrics(result))
-        published = publish_model(trained, models_dir, name, key)
+        with working("Publishing"):
+            published = publish_model(trained, models_dir, name, key)
     manifest = published.manifest
     print_figures(manifest.metrics, f"{manifest.split.test_count:,} held-out ratings", manifest.rating_scale)
     print_ranking_figures(result)
