@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from rankserve_server.limits import ConnectionLimits, Limits
+from rankserve_server.observing.observing_config import ObservingConfig
 from rankserve_server.security.security_config import SecurityConfig
 
 TransportName = Literal["auto", "aio", "direct"]
@@ -68,6 +69,7 @@ class ServerConfig:
     limits: Limits = field(default_factory=Limits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     security: SecurityConfig = field(default_factory=SecurityConfig)
+    observing: ObservingConfig = field(default_factory=ObservingConfig)
 
     @property
     def address(self) -> str:

@@ -15,7 +15,9 @@ from typing import BinaryIO
 
 import msgspec
 
+from rankserve_server.load_steps import LoadSteps
 from rankserve_server.loader_messages import LoadReport, LoadRequest
+from rankserve_server.logs.process_log import start_log
 from rankserve_server.parent import end_with_parent
 
 # Where memory is short, this process is to go first.
@@ -26,10 +28,10 @@ _NOT_NEEDED = ("matplotlib", "requests")
 
 def main() -> None:
     """Loads what the first argument asks for."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Of what it makes little is garbage, and looking for it takes a fifth of the time that the imports do.
     gc.disable()
     request = msgspec.json.decode(sys.argv[1], type=LoadRequest)
+    start_log(request.log_format, request.log_level)
     end_with_parent(request.server, signal.SIGKILL)
     _be_modest(request.niceness)
     # What libraries print must not get into the engine's stream.
@@ -48,22 +50,24 @@ def _be_modest(niceness: int) -> None:
 
 
 def _load(request: LoadRequest, stream: BinaryIO) -> None:
-    for name in _NOT_NEEDED:
-        sys.modules[name] = None  # type: ignore[assignment]  # to import it fails, as where it is not installed
-    from rankserve_server.engine.jax_setup import jax
-    from rankserve_server.engine.parts import pack, table_bytes
-    from rankserve_server.engine.programs import counts, keep_programs_in
-    from rankserve_server.loading import load_version
-    from rankserve_training.artifact import ArtifactError
-    from rankserve_training.artifact.errors import UntrustedError, fault_of
-    from rankserve_training.artifact.manifest import MANIFEST_FILE
-    from rankserve_training.artifact.signing import read_trusted_keys
+    steps = LoadSteps()
+    with steps.step("import libraries"):
+        for name in _NOT_NEEDED:
+            sys.modules[name] = None  # type: ignore[assignment]  # to import it fails, as where it is not installed
+        from rankserve_server.engine.jax_setup import jax
+        from rankserve_server.engine.parts import pack, table_bytes
+        from rankserve_server.engine.programs import counts, keep_programs_in
+        from rankserve_server.loading import load_version
+        from rankserve_training.artifact import ArtifactError
+        from rankserve_training.artifact.errors import UntrustedError, fault_of
+        from rankserve_training.artifact.manifest import MANIFEST_FILE
+        from rankserve_training.artifact.signing import read_trusted_keys
 
     directory = Path(request.directory)
     keep_programs_in(None if request.programs is None else Path(request.programs))
     try:
         keys = read_trusted_keys([Path(path) for path in request.trusted_keys])
-        model = load_version(directory, lambda: None, request.max_table_mib, keys)
+        model = load_version(directory, lambda: None, request.max_table_mib, keys, steps)
         digest = hashlib.sha256((directory / MANIFEST_FILE).read_bytes()).hexdigest()
     except (ArtifactError, OSError, MemoryError) as error:
         is_machine = isinstance(error, (MemoryError, OSError, UntrustedError))
@@ -73,6 +77,7 @@ def _load(request: LoadRequest, stream: BinaryIO) -> None:
             fault=fault_of(error) or ("memory" if isinstance(error, MemoryError) else "machine"),
             compiled=counts.compiled,
             reused=counts.reused,
+            steps=steps.done,
         )
         stream.write(msgspec.json.encode(report) + b"\n")
         return
@@ -83,6 +88,7 @@ def _load(request: LoadRequest, stream: BinaryIO) -> None:
         jax_version=jax.__version__,
         compiled=counts.compiled,
         reused=counts.reused,
+        steps=steps.done,
     )
     stream.write(msgspec.json.encode(report) + b"\n")
     pack(parts, stream)

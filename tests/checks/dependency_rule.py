@@ -63,6 +63,7 @@ RULES: Final = (
             *NUMERICS,
             CRYPTOGRAPHY,
             "prometheus_client",
+            "opentelemetry",
             *COMMAND_LINE,
         ),
     ),
