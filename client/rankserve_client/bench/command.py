@@ -220,7 +220,7 @@ def _plan(options: dict[str, Any], model: ModelInfo, log: "LogSummary | None") -
     given = {name: value for name, value in options.items() if value is not None}
     if log is not None:
         given |= {"users": log.users, "items": log.items}
-        given["candidates"] = CandidateMix((log.candidates,), (1.0,), f"{log.candidates} logged")
+        given["candidates"] = CandidateMix((log.candidates,), (1.0,), _logged_text(log.candidates))
         if log.requests < given["processes"]:
             raise click.UsageError(f"--replay: its {log.requests:,} requests are too few for --processes.")
         if "duration" not in given:
@@ -274,3 +274,7 @@ def _exit_code(result: "Result") -> None:
         raise click.ClickException(f"{wrong:,} of {counts.answered:,} answers were wrong")
     if not counts.answered:
         raise click.ClickException(f"none of {counts.sent:,} requests was answered")
+
+
+def _logged_text(candidates: IdRange) -> str:
+    return f"{candidates.low if candidates.low == candidates.high else candidates} logged"

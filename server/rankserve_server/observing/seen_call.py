@@ -120,3 +120,9 @@ def with_trailers_of_call(trailers: tuple[tuple[str, str | bytes], ...]) -> tupl
     """What the current call sends, and more: grpcio keeps only what is set last, and not all of it can be asked."""
     call = CURRENT.get()
     return trailers if call is None else (*call.trailers, *trailers)
+
+
+def current_request_id() -> str:
+    """Of the current call; "" where nobody sees it."""
+    call = CURRENT.get()
+    return "" if call is None else call.request_id

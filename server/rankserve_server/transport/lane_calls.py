@@ -97,10 +97,9 @@ class LaneCall(ABC):
         return () if self.seen is None else self.seen.trailers
 
     def _fail(self, error: Exception, started: bool, tag: grpc_core.Tag) -> None:
-        code, message, trailers = call_status_of(error)
+        code, message, trailers = call_status_of(error, "" if self.seen is None else self.seen.request_id)
         self._count_end(code.value[0])
-        if self.seen is not None:
-            trailers += self.seen.trailers
+        trailers = (*trailers, *self._trailers())
         grpc_core.send_status(self._call, code.value[0], message, trailers, started, self._close_watched, tag)
 
 
