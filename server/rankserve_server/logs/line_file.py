@@ -1,9 +1,12 @@
 """A file that lines are added to, for as long as the server runs."""
 
+import errno
 import fcntl
 import logging
 import os
+import select
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +14,8 @@ _log = logging.getLogger(__name__)
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _MIB = 1024 * 1024
+# Of the thread that tells of calls, with a reader who does not read.
+_PATIENCE_SECONDS = 1.0
 
 
 class LineFile:
@@ -107,5 +112,23 @@ class LineStream:
 
 
 def _write(descriptor: int, lines: bytes) -> None:
-    while lines:
-        lines = lines[os.write(descriptor, lines) :]
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        while lines:
+            lines = lines[os.write(descriptor, lines) :]
+        return
+    for part in _parts(lines):
+        # So much fits wherever there is any room: the write does not wait for a reader who sleeps.
+        if not select.select([], [descriptor], [], _PATIENCE_SECONDS)[1]:
+            raise BlockingIOError(errno.EAGAIN, "its reader does not keep up")
+        os.write(descriptor, part)
+
+
+def _parts(lines: bytes) -> Iterator[bytes]:
+    """As many whole lines as a pipe takes at once; a longer line by itself."""
+    part = b""
+    for line in lines.splitlines(keepends=True):
+        if part and len(part) + len(line) > select.PIPE_BUF:
+            yield part
+            part = b""
+        part += line
+    yield part

@@ -133,6 +133,7 @@ def _counted(behavior: _Behavior, counts: MethodCounts, tally: _Tally, handler: 
 
 def _counted_call(behavior: _Behavior, tally: _Tally) -> _Behavior:
     def answer(request: Any, context: Any) -> Any:
+        context = knowing_its_code(context)
         since = tally.started()
         tally.received()
         try:
@@ -213,6 +214,29 @@ async def _each_async(requests: AsyncIterable[Any], counts: MethodCounts) -> Asy
     async for request in requests:
         counts.received += 1
         yield request
+
+
+class _KnowsItsCode:
+    """A context that keeps the code that a handler ends its call with."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._code: grpc.StatusCode | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def code(self) -> grpc.StatusCode | None:
+        return self._code
+
+    def abort(self, code: grpc.StatusCode, details: str) -> None:
+        self._code = code
+        self._context.abort(code, details)
+
+
+def knowing_its_code(context: Any) -> Any:
+    """The context of a handler on a thread: that which grpc.aio gives it cannot be asked for its code."""
+    return context if hasattr(context, "code") else _KnowsItsCode(context)
 
 
 def code_of(context: Any, error: BaseException) -> int:

@@ -33,6 +33,7 @@ _MOST_KEPT_BYTES = 64 * 1024 * 1024
 # How long what is noted waits to be told: to wake the thread for every call would cost the calls more.
 _TELL_EVERY_SECONDS = 0.1
 _STOP_SECONDS = 5.0
+_CANCELLED = 1
 # Probes come all the time: those that go well are told to nobody.
 _PROBES = ("/grpc.health.v1.Health/", "/inference.GRPCInferenceService/Server")
 
@@ -97,8 +98,8 @@ class CallObserver:
     def tell(self, told: Told) -> None:
         """Takes what has ended, if somebody wants to know of it."""
         if isinstance(told, SeenCall):
-            is_logged = self._access_log is not None and (told.is_logged or told.code > 0)
-            if told.trace is None and not is_logged:
+            told.is_logged = told.is_logged or (self._access_log is not None and _failed(told))
+            if told.trace is None and not told.is_logged:
                 return
         if len(self._told) >= _MOST_TOLD:
             self._counts.dropped["queue_full"] += 1
@@ -152,7 +153,7 @@ class CallObserver:
         if kept:
             with self._keeping:
                 self._kept_bytes -= sum(len(each.message) + len(each.answer) for each in kept)
-        calls = [each for each in told if isinstance(each, SeenCall) and (each.is_logged or each.code)]
+        calls = [each for each in told if isinstance(each, SeenCall) and each.is_logged]
         if calls and self._access_log is not None:
             self._try(self._access_log.write, calls)
         if kept and self._request_log is not None:
@@ -166,6 +167,12 @@ class CallObserver:
             tell(what)
         except Exception:  # whatever it is, it must not end the thread
             _log.exception("Telling of calls failed.")
+
+
+def _failed(call: SeenCall) -> bool:
+    """Who watches the health ends that with a cancellation."""
+    is_probe = call.method.startswith(_PROBES)
+    return call.code > (_CANCELLED if is_probe else 0)
 
 
 def _drawn(share: float) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from rankserve_server.metrics.counted_services import HANDLER_KINDS, Handler, code_of
+from rankserve_server.metrics.counted_services import HANDLER_KINDS, Handler, code_of, knowing_its_code
 from rankserve_server.observing.call_observer import CallObserver
 from rankserve_server.observing.seen_call import CURRENT, SeenCall
 
@@ -81,6 +81,7 @@ def _seen(observer: CallObserver, method: str, context: Any) -> Iterator[SeenCal
 
 def _observed_call(behavior: _Behavior, observer: CallObserver, method: str) -> _Behavior:
     def answer(request: Any, context: Any) -> Any:
+        context = knowing_its_code(context)
         with _seen(observer, method, context) as call, _current(call):
             return behavior(request, context)
 
