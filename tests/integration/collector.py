@@ -75,7 +75,8 @@ def collecting() -> Iterator[Collector]:
     """A collector that runs."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(2))
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_TraceService(collector), server)
+    add: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server  # it has no types
+    add(_TraceService(collector), server)
     collector.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:

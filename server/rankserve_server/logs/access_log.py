@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rankserve_server.logs.line_file import LineFile, LineStream
     from rankserve_server.metrics.observer_counts import ObserverCounts
 
+# Callers can ask for methods of any name, which the server does not have.
+_LONGEST_METHOD = 200
 _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -39,7 +41,7 @@ def _line(call: SeenCall, offset: float) -> bytes:
     trace = call.trace.span if call.trace is not None else call.parent
     fields = {
         "time": wall_time(call.began + offset),
-        "method": call.method.removeprefix("/"),
+        "method": call.method.removeprefix("/")[:_LONGEST_METHOD],
         "code": _CODE_NAMES.get(call.code, "UNKNOWN"),
         "duration_ms": round((call.ended - call.began) * 1e3, 3),
         "queue_ms": None if call.queue_seconds is None else round(call.queue_seconds * 1e3, 3),

@@ -124,11 +124,8 @@ def _write(descriptor: int, lines: bytes) -> None:
 
 
 def _parts(lines: bytes) -> Iterator[bytes]:
-    """As many whole lines as a pipe takes at once; a longer line by itself."""
-    part = b""
-    for line in lines.splitlines(keepends=True):
-        if part and len(part) + len(line) > select.PIPE_BUF:
-            yield part
-            part = b""
-        part += line
-    yield part
+    """What a pipe takes at once: as many whole lines as that are, or a part of a longer one."""
+    while lines:
+        end = lines.rfind(b"\n", 0, select.PIPE_BUF) + 1 or select.PIPE_BUF
+        yield lines[:end]
+        lines = lines[end:]

@@ -60,8 +60,8 @@ async def test_failures_are_logged_whatever_the_sample(serve: Serve, tmp_path: P
         await server.ranking.Rank(REQUEST, timeout=10)
         with pytest.raises(grpc.aio.AioRpcError):
             await server.ranking.Rank(ranking_pb2.RankRequest(user_id=1), timeout=10)
+        unnamed = models_pb2.GetModelRequest(model=ranking_pb2.ModelSelector(name="nobody"))
         with pytest.raises(grpc.aio.AioRpcError):
-            unnamed = models_pb2.GetModelRequest(model=ranking_pb2.ModelSelector(name="nobody"))
             await server.models.GetModel(unnamed, timeout=10)
         nothing: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = server.channel.unary_unary("/no.Such/Method")
         with pytest.raises(grpc.aio.AioRpcError):
