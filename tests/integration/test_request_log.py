@@ -2,11 +2,11 @@
 
 import json
 import math
-import os
 import signal
 import statistics
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -160,7 +160,7 @@ def _rank_until_it_fails(client: RankingClient) -> None:
 
 def _wait_for_lines(path: Path, count: int) -> None:
     while not path.exists() or path.read_bytes().count(b"\n") < count:
-        os.sched_yield()
+        time.sleep(0.02)
 
 
 def _is_json(line: bytes) -> bool:
