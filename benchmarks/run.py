@@ -26,6 +26,7 @@ import presets
 import security_cost
 import start
 import throughput
+import tracing_cost
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _LIBRARIES = ("rankserve", "grpcio", "protobuf", "jax", "jaxlib", "keras", "numpy", "uvloop")
@@ -41,6 +42,7 @@ _SECTIONS = {
     "client_cost": ("What the Python client costs", client_cost.run),
     "security_cost": ("What TLS and tokens cost", security_cost.run),
     "metrics_cost": ("What metrics cost", metrics_cost.run),
+    "tracing_cost": ("What tracing and logs cost", tracing_cost.run),
     "correctness": ("Answers under load", correctness.run),
 }
 

@@ -4,6 +4,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from rankserve_client.settings import (
     client_settings,
 )
 from rankserve_client.tls import Tls
+from rankserve_client.tracing import current_context
 
 _Response = TypeVar("_Response")
 
@@ -63,6 +65,8 @@ class AsyncRankingClient:
         credentials: gRPC's own, such as of `grpc.ssl_channel_credentials()`, instead of `tls`.
         authority: The name that the server's certificate is checked against, where it is not the host of `target`.
         metadata: Pairs that are sent with every call.
+        tracer_provider: A `TracerProvider` of OpenTelemetry, for a span of each call. Without one, a call still belongs
+            to the span that is current when it is made.
         max_message_bytes: The largest message, sent or received.
         channel: A channel to use instead of an own one to `target`. It is not closed with the client, and it brings its
             own retries, keepalive, credentials, authority and limits. A token is sent whether or not it encrypts.
@@ -88,6 +92,7 @@ class AsyncRankingClient:
         metadata: Metadata = (),
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         channel: grpc.aio.Channel | None = None,
+        tracer_provider: Any = None,
     ) -> None:
         if channel is not None and not isinstance(channel, grpc.aio.Channel):
             raise ValueError(f"`channel` must be a grpc.aio.Channel. Received: `channel` = {channel!r}")
@@ -105,6 +110,7 @@ class AsyncRankingClient:
             token=token,
             token_file=token_file,
             insecure_token=insecure_token,
+            tracer_provider=tracer_provider,
         )
         self._owns_channel = channel is None
         self._closed = False
@@ -136,11 +142,14 @@ class AsyncRankingClient:
         user_features: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
         new_items: Iterable[NewItem] = (),
         timeout: float | None = None,
+        request_id: str | None = None,
     ) -> Ranking:
         """Orders candidates for a user; see `RankQuery` for the arguments and for what they raise.
 
         Args:
             timeout: Seconds that this call may take; None is the client's, `math.inf` none.
+            request_id: Finds the call in the server's logs and traces, such as the id of your own caller's request;
+                None leaves it to the server. `RankServeError.request_id` says which it was.
 
         Raises:
             InvalidRequest: The server objects to a field, such as too many candidates.
@@ -171,9 +180,11 @@ class AsyncRankingClient:
             user_features=user_features,
             new_items=new_items,
         )
-        return to_ranking(await self._call(self._ranking.Rank, to_request(query), timeout), titles)
+        return to_ranking(await self._call(self._ranking.Rank, to_request(query), timeout, request_id), titles)
 
-    async def rank_batch(self, queries: Iterable[RankQuery], *, timeout: float | None = None) -> list[RankResult]:
+    async def rank_batch(
+        self, queries: Iterable[RankQuery], *, timeout: float | None = None, request_id: str | None = None
+    ) -> list[RankResult]:
         """Ranks several queries, usually of different users, in one call; the results are in their order.
 
         A query that the server refuses has in its place the error that `rank` would have raised, and does not touch
@@ -192,11 +203,15 @@ class AsyncRankingClient:
         if not queries:
             return []
         request = ranking_pb2.BatchRankRequest(requests=map(to_request, queries))
-        response = await self._call(self._ranking.BatchRank, request, timeout)
+        response = await self._call(self._ranking.BatchRank, request, timeout, request_id)
         return to_results(queries, response.responses, self.target)
 
     def rank_stream(
-        self, queries: Iterable[RankQuery] | AsyncIterable[RankQuery], *, timeout: float | None = None
+        self,
+        queries: Iterable[RankQuery] | AsyncIterable[RankQuery],
+        *,
+        timeout: float | None = None,
+        request_id: str | None = None,
     ) -> AsyncGenerator[RankResult, None]:
         """Ranks any number of queries over one call, while they are being produced; the results are in their order.
 
@@ -206,17 +221,13 @@ class AsyncRankingClient:
 
         Args:
             timeout: Seconds to wait for each answer, not for the whole stream; None is the client's, `math.inf` no end.
+            request_id: Of the whole call; see `rank`.
 
         Raises:
             RankServeError: The call failed, as in `rank`, when the iteration reaches the failure.
         """
         self._check_open()
-        seconds = self._settings.deadline(timeout)
-
-        def start() -> Any:
-            return _unless_closed(lambda: self._ranking.RankStream(metadata=self._settings.metadata))
-
-        return stream_results(start, queries, self.target, seconds)
+        return self._streamed(queries, self._settings.deadline(timeout), self._settings.metadata_of(request_id))
 
     async def models(self, *, timeout: float | None = None) -> list[ModelInfo]:
         """Every version that the server has loaded, tried to load or is loading; by name, newest version first.
@@ -333,18 +344,40 @@ class AsyncRankingClient:
         return models_pb2_grpc.ModelServiceStub(self._opened())
 
     async def _call(
-        self, method: Callable[..., Awaitable[_Response]], request: object, timeout: float | None
+        self,
+        method: Callable[..., Awaitable[_Response]],
+        request: object,
+        timeout: float | None,
+        request_id: str | None = None,
     ) -> _Response:
         self._check_open()
         seconds = self._settings.deadline(timeout)
+        metadata = self._settings.metadata_of(request_id)
         try:
-            return await _unless_closed(lambda: method(request, timeout=seconds, metadata=self._settings.metadata))
+            with self._settings.spans.unary(request):
+                metadata += current_context()
+                return await _unless_closed(lambda: method(request, timeout=seconds, metadata=metadata))
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.target, seconds) from error
         except asyncio.CancelledError as error:
             if is_cancelled_from_outside():
                 raise
             raise client_closed(self.target) from error
+
+    async def _streamed(
+        self,
+        queries: Iterable[RankQuery] | AsyncIterable[RankQuery],
+        seconds: float | None,
+        metadata: tuple[tuple[str, str | bytes], ...],
+    ) -> AsyncGenerator[RankResult, None]:
+        with self._settings.spans.stream() as context:
+
+            def start() -> Any:
+                return _unless_closed(lambda: self._ranking.RankStream(metadata=(*metadata, *context)))
+
+            async with aclosing(stream_results(start, queries, self.target, seconds)) as results:
+                async for result in results:
+                    yield result
 
     def _check_open(self) -> None:
         if self._closed:

@@ -11,6 +11,7 @@ from grpc_status import rpc_status
 from rankserve.v1 import ranking_pb2
 from rankserve_client import errors
 from rankserve_client.errors import FieldViolation, RankServeError, Resource
+from rankserve_client.settings import REQUEST_ID_KEY
 
 _CLASSES: dict[grpc.StatusCode, type[RankServeError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
@@ -50,7 +51,7 @@ _HANDSHAKES = {
 def from_rpc_error(error: grpc.RpcError, target: str, timeout: float | None) -> RankServeError:
     """The exception for a failed call; `timeout` is the deadline that the call had, in seconds."""
     code, message = error.code(), error.details() or ""
-    return _build(code, message, _details_of(error), target, timeout)
+    return _build(code, message, _details_of(error), target, timeout, _request_id_of(error))
 
 
 def from_refusal(refusal: ranking_pb2.RequestError, target: str) -> RankServeError:
@@ -60,7 +61,12 @@ def from_refusal(refusal: ranking_pb2.RequestError, target: str) -> RankServeErr
 
 
 def _build(
-    code: grpc.StatusCode, message: str, details: Iterable[Any], target: str, timeout: float | None
+    code: grpc.StatusCode,
+    message: str,
+    details: Iterable[Any],
+    target: str,
+    timeout: float | None,
+    request_id: str = "",
 ) -> RankServeError:
     kind = _class_of(code, message)
     violations: list[FieldViolation] = []
@@ -74,7 +80,9 @@ def _build(
                 retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
             case error_details_pb2.ResourceInfo() as info:
                 resource = Resource(info.resource_type, info.resource_name, info.description)
-    return kind(_explain(kind, message, target, timeout), code, tuple(violations), retry_after, resource, target)
+    return kind(
+        _explain(kind, message, target, timeout), code, tuple(violations), retry_after, resource, target, request_id
+    )
 
 
 def _class_of(code: grpc.StatusCode, message: str) -> type[RankServeError]:
@@ -109,6 +117,12 @@ def _details_of(error: grpc.RpcError) -> Iterable[Any]:
     except (DecodeError, ValueError):
         return ()  # the status itself still stands where a proxy has damaged its details
     return status.details if status else ()
+
+
+def _request_id_of(error: grpc.RpcError) -> str:
+    """What the server calls the call; "" where it says nothing of it."""
+    trailers: Iterable[tuple[str, object]] = error.trailing_metadata() or ()  # type: ignore[assignment]  # pairs, whatever its types say
+    return next((value for key, value in trailers if key == REQUEST_ID_KEY and isinstance(value, str)), "")
 
 
 def _unpack(detail: Any) -> Message | None:

@@ -36,9 +36,10 @@ class RankServeError(Exception):
         retry_after: float | None = None,
         resource: Resource | None = None,
         target: str = "",
+        request_id: str = "",
     ) -> None:
         # Everything in `args`, so that the error survives pickling on its way between processes.
-        super().__init__(message, code, field_violations, retry_after, resource, target)
+        super().__init__(message, code, field_violations, retry_after, resource, target, request_id)
         self.message = message
         """What was wrong and, where it is known, what to do."""
         self.code = code
@@ -51,6 +52,8 @@ class RankServeError(Exception):
         """What the server does not have; None where it does not say."""
         self.target = target
         """The address or addresses of the client."""
+        self.request_id = request_id
+        """What finds the call in the server's logs and traces; "" where the server keeps none."""
 
     def __str__(self) -> str:
         return self.message

@@ -14,6 +14,7 @@ from rankserve_client.policies import Keepalive, RetryPolicy, is_positive, requi
 from rankserve_client.targets import is_local, parse_target
 from rankserve_client.tls import Tls
 from rankserve_client.tokens import TokenSource
+from rankserve_client.tracing import CallSpans
 
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_RETRY = RetryPolicy()
@@ -22,6 +23,8 @@ DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 Metadata = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
 
+REQUEST_ID_KEY = "x-request-id"
+_REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=-]{1,128}")
 _METADATA_KEY = re.compile(r"(?!grpc-)[0-9a-z_.-]+")
 _METADATA_TEXT = re.compile(r"[ -~]*")
 
@@ -37,11 +40,24 @@ class ClientSettings:
     token: TokenSource | None
     credentials: grpc.ChannelCredentials | None
     options: ChannelOptions
+    spans: CallSpans
 
     @property
     def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
-        """What is sent with a call that is made now."""
+        """What is sent with any call that is made now."""
         return self.fixed_metadata if self.token is None else (*self.fixed_metadata, self.token.metadata())
+
+    def metadata_of(self, request_id: str | None) -> tuple[tuple[str, str | bytes], ...]:
+        """The same and the id of a call, with which it is found in the server's logs; None leaves it to the server."""
+        if request_id is None:
+            return self.metadata
+        require(
+            isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id) is not None,
+            "request_id",
+            "1 to 128 letters, digits and ._:/+=-",
+            request_id,
+        )
+        return (*self.metadata, (REQUEST_ID_KEY, request_id))
 
     def open_channel(self) -> grpc.Channel:
         """A channel of the blocking kind."""
@@ -76,6 +92,7 @@ def client_settings(
     token: str | None = None,
     token_file: str | Path | None = None,
     insecure_token: bool = False,
+    tracer_provider: object = None,
 ) -> ClientSettings:
     """Checks a client's constructor arguments; a ValueError names the argument and the value received."""
     if (target is None) == (injected is None):
@@ -114,6 +131,12 @@ def client_settings(
         "an integer from 1 to 2147483647",
         max_message_bytes,
     )
+    require(
+        tracer_provider is None or hasattr(tracer_provider, "get_tracer"),
+        "tracer_provider",
+        "a TracerProvider of OpenTelemetry",
+        tracer_provider,
+    )
     where = None if target is None else parse_target(target)
     if tls:
         tls = Tls() if tls is True else tls
@@ -124,9 +147,10 @@ def client_settings(
             f"a token would be sent to {where.name} for everybody on the way to read: use `tls`, or set "
             "`insecure_token` to True where something else encrypts the connection"
         )
+    name = where.name if where else "the given channel"
     return ClientSettings(
         uri=where.uri if where else "",
-        target=where.name if where else "the given channel",
+        target=name,
         timeout=timeout,
         fixed_metadata=_check_metadata(metadata),
         token=source,
@@ -134,6 +158,7 @@ def client_settings(
         options=channel_options(
             retry, keepalive, max_message_bytes, authority, several_servers=where is not None and where.several
         ),
+        spans=CallSpans(tracer_provider, name),
     )
 
 

@@ -9,6 +9,8 @@ import click
 from rankserve_server.config import ServerConfig, TransportName, user_program_cache
 from rankserve_server.connection_options import Seconds, connection_options, taken_from
 from rankserve_server.limits import Limits
+from rankserve_server.observing.observing_config import ObservingConfig
+from rankserve_server.observing.options import observing_options
 from rankserve_server.running import run_server
 from rankserve_server.security.options import security_options
 from rankserve_server.security.security_config import SecurityConfig
@@ -192,6 +194,7 @@ def _models_in_directory(context: click.Context, _: click.Parameter, begin: str)
 )
 @connection_options
 @security_options
+@observing_options
 def serve(
     models_dir: Path,
     host: str,
@@ -211,6 +214,7 @@ def serve(
     metrics_host: str,
     metrics_port: int | None,
     security: SecurityConfig,
+    observing: ObservingConfig,
     **limits: Any,
 ) -> None:
     """Serve the newest version of every model over gRPC, and each newer one as soon as it is published.
@@ -248,6 +252,7 @@ def serve(
         connections=taken_from(limits),
         limits=Limits(**limits),
         security=security,
+        observing=observing,
     )
     reason = run_server(config)
     if reason is not None:

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from rankserve_server.limits import ConnectionLimits, Limits
+from rankserve_server.observing.observing_config import LogLevel, ObservingConfig
 from rankserve_server.security.security_config import SecurityConfig
 
 TransportName = Literal["auto", "aio", "direct"]
@@ -70,6 +71,13 @@ class ServerConfig:
     limits: Limits = field(default_factory=Limits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     security: SecurityConfig = field(default_factory=SecurityConfig)
+    observing: ObservingConfig = field(default_factory=ObservingConfig)
+
+    @property
+    def log_level(self) -> LogLevel:
+        """What is less important is not said."""
+        asked = self.observing.log_level
+        return "warning" if self.quiet and asked in ("debug", "info") else asked
 
     @property
     def address(self) -> str:

@@ -27,6 +27,7 @@ from rankserve_server.score_slice import Slice, next_slice
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.queue_counts import QueueCounts
+    from rankserve_server.observing.call_observer import CallObserver
 
 # Slices of a batch. With two, the calls that are answered together are twice as many, and so are those that arrive
 # together: what the core does for each is less.
@@ -39,17 +40,26 @@ _EXACT_MS = 100
 class JobQueue:
     """Jobs that wait for the engine. Any thread may add some; one thread starts and finishes batches."""
 
-    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0, counts: "QueueCounts | None" = None) -> None:
+    def __init__(
+        self,
+        max_queued_candidates: int,
+        max_queue_ms: int = 0,
+        counts: "QueueCounts | None" = None,
+        observer: "CallObserver | None" = None,
+    ) -> None:
         """Sets the bounds.
 
         Args:
             max_queued_candidates: of all jobs that wait.
             max_queue_ms: how long a job may have to wait, by what was measured; 0 for any time.
             counts: what becomes of jobs; None where nobody counts it.
+            observer: who sees calls; None where nobody does.
         """
         self._max_queued = max_queued_candidates
         self._max_wait = max_queue_ms / 1e3 or float("inf")
         self._counts = counts
+        self._observer = observer
+        self._is_timed = counts is not None or observer is not None
         self._jobs = FairQueue()
         self._queued = 0
         self._requests = 0
@@ -94,7 +104,7 @@ class JobQueue:
                 refusal = self._refusal(jobs[0].model, count, work, min(job.deadline for job in jobs))
                 if refusal is not None:
                     raise refusal
-            if self._counts is not None:
+            if self._is_timed:
                 now = time.monotonic()
                 for job in jobs:
                     job.queued_at = now
@@ -170,6 +180,8 @@ class JobQueue:
         batch.finish()
         if self._counts is not None:
             self._counts.finished(batch)
+        if self._observer is not None:
+            self._observer.batch_finished(batch)
         self._computing -= 1
         with self.changed:
             done = self._take_back(batch.slices)
@@ -209,8 +221,10 @@ class JobQueue:
                 slices.append(piece)
                 room -= piece.count
                 self._jobs.take(piece.count)
-                if self._counts is not None and not job.scored:
-                    self._counts.wait.add(now - job.queued_at)
+                if self._is_timed and not job.scored:
+                    job.started_at = now
+                    if self._counts is not None:
+                        self._counts.wait.add(now - job.queued_at)
         return slices, dropped
 
     def _take_back(self, slices: Sequence[Slice]) -> list[ScoreJob]:

@@ -21,10 +21,12 @@ from rankserve_server.engine.jax_setup import jax
 from rankserve_server.engine.parts import unpack
 from rankserve_server.engine.program_pool import ProgramPool
 from rankserve_server.golden import replay_golden_requests
+from rankserve_server.load_steps import LoadSteps
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader_forks import ForkedProcess, LoaderForks
 from rankserve_server.loader_messages import LoadReport, LoadRequest
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
+from rankserve_server.observing.observing_config import LogFormat, LogLevel
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.errors import DamagedError, fault_of
 from rankserve_training.artifact.manifest import MANIFEST_FILE
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from rankserve_server.metrics.load_counts import LoadCounts
+    from rankserve_server.request_log.warm_up import WarmUp
 
 # Beside a serving version loading has a low priority, not the lowest: beside others it would never end. That costs the
 # others something, by the caches and the memory that they share: so it takes no more of a processor than the server
@@ -60,6 +63,10 @@ class VersionLoader:
         pool: the programs of what was loaded.
         counts: what was compiled for it; None where nobody counts that.
         forks: what these processes are forked from.
+        steps: where it notes how long each step takes.
+        warm_up: what a version answers before it serves; None for nothing.
+        log_format: of what the other process says.
+        log_level: likewise.
     """
 
     checkpoint: Callable[[], None]
@@ -70,6 +77,10 @@ class VersionLoader:
     pool: ProgramPool = field(default_factory=ProgramPool)
     counts: "LoadCounts | None" = None
     forks: LoaderForks = field(default_factory=LoaderForks)
+    steps: LoadSteps = field(default_factory=LoadSteps)
+    warm_up: "WarmUp | None" = None
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
     def load(self, directory: Path, beside_serving: bool = False) -> LoadedModel:
         """Loads one version; see `loading.load_version`, which runs in the other process.
@@ -86,7 +97,10 @@ class VersionLoader:
         keys = [str(path.absolute()) for path in self.trusted_keys]
         niceness = _BESIDE_SERVING if beside_serving else 0
         programs = None if self.programs is None else str(self.programs.absolute())
-        request = LoadRequest(str(directory.absolute()), self.max_table_mib, keys, niceness, programs)
+        request = LoadRequest(
+            *(str(directory.absolute()), self.max_table_mib, keys, niceness, programs),
+            *(self.log_format, self.log_level),
+        )
         with self.forks.fork(request, self.checkpoint) as process:
             try:
                 return self._received(directory, process, trusted_keys, beside_serving)
@@ -106,6 +120,7 @@ class VersionLoader:
         if not line.endswith(b"\n"):
             raise _ending(directory, process)
         report = msgspec.json.decode(line, type=LoadReport)
+        self.steps.done.extend(report.steps)
         if self.counts is not None:
             self.counts.add_programs(report.compiled, report.reused)
         if report.error:
@@ -139,7 +154,8 @@ class VersionLoader:
         if hashlib.sha256(manifest).hexdigest() != report.manifest_sha256:
             raise DamagedError(f"{directory} was changed while it was loaded; publish a new version instead")
         try:
-            engine = Engine(unpack(stream, self.pool, checkpoint))
+            with self.steps.step("hand over"):
+                engine = Engine(unpack(stream, self.pool, checkpoint))
         except MemoryError as error:
             raise MemoryShortageError(f"{directory}: there is too little memory for its tables") from error
         except EOFError as error:
@@ -148,9 +164,13 @@ class VersionLoader:
             ) from error
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, artifact.read_newcomers())
         try:
-            replay_golden_requests(model, checkpoint)
+            with self.steps.step("golden requests"):
+                replay_golden_requests(model, checkpoint)
         except ValueError as error:
             raise ArtifactError(f"{directory}: {error}", fault_of(error)) from error
+        if self.warm_up is not None:
+            with self.steps.step("warm-up"):
+                self.warm_up.replay(model, checkpoint)
         # Not those of the version that this one may replace, which is still there.
         self.pool.let_go(checkpoint)
         return model

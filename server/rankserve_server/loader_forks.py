@@ -247,6 +247,5 @@ def _received(connection: socket.socket) -> bytes:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     end_with_parent(int(sys.argv[1]), signal.SIGKILL)
     _serve(socket.socket(fileno=int(sys.argv[2])))

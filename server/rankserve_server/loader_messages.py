@@ -5,6 +5,9 @@ Apart from both, so that the latter has its priority before it imports anything 
 
 import msgspec
 
+from rankserve_server.load_steps import Step
+from rankserve_server.observing.observing_config import LogFormat, LogLevel
+
 
 class LoadRequest(msgspec.Struct, frozen=True):
     """What the loading process is asked for.
@@ -15,6 +18,8 @@ class LoadRequest(msgspec.Struct, frozen=True):
         trusted_keys: files of public keys, likewise.
         niceness: 0 to 19.
         programs: where compiled programs are kept; None for nowhere.
+        log_format: of what it says.
+        log_level: likewise.
     """
 
     directory: str
@@ -22,6 +27,8 @@ class LoadRequest(msgspec.Struct, frozen=True):
     trusted_keys: list[str]
     niceness: int
     programs: str | None
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
 
 
 class LoadReport(msgspec.Struct, frozen=True):
@@ -36,6 +43,7 @@ class LoadReport(msgspec.Struct, frozen=True):
         fault: of the error, see `ArtifactError`.
         compiled: how many programs were compiled.
         reused: how many were found compiled.
+        steps: what it has done.
     """
 
     error: str = ""
@@ -46,6 +54,7 @@ class LoadReport(msgspec.Struct, frozen=True):
     fault: str = ""
     compiled: int = 0
     reused: int = 0
+    steps: list[Step] = []
 
 
 def encode_request(request: LoadRequest) -> bytes:

@@ -14,7 +14,9 @@ from typing import BinaryIO
 
 import msgspec
 
+from rankserve_server.load_steps import LoadSteps
 from rankserve_server.loader_messages import LoadReport, LoadRequest
+from rankserve_server.logs.process_log import start_log
 
 # Where memory is short, this process is to go first.
 _OOM_SCORE = "1000"
@@ -42,7 +44,10 @@ def import_loading() -> None:
 
 def load_into(request: LoadRequest, stream: BinaryIO) -> None:
     """Loads a version and writes the report, then the engine."""
-    import_loading()
+    start_log(request.log_format, request.log_level)
+    steps = LoadSteps()
+    with steps.step("import libraries"):  # nothing is left to do where it was forked from what has them
+        import_loading()
     from rankserve_server.engine.jax_setup import jax
     from rankserve_server.engine.parts import pack, table_bytes
     from rankserve_server.engine.programs import counts, keep_programs_in
@@ -56,7 +61,7 @@ def load_into(request: LoadRequest, stream: BinaryIO) -> None:
     keep_programs_in(None if request.programs is None else Path(request.programs))
     try:
         keys = read_trusted_keys([Path(path) for path in request.trusted_keys])
-        model = load_version(directory, lambda: None, request.max_table_mib, keys)
+        model = load_version(directory, lambda: None, request.max_table_mib, keys, steps)
         digest = hashlib.sha256((directory / MANIFEST_FILE).read_bytes()).hexdigest()
     except (ArtifactError, OSError, MemoryError) as error:
         is_machine = isinstance(error, (MemoryError, OSError, UntrustedError))
@@ -66,6 +71,7 @@ def load_into(request: LoadRequest, stream: BinaryIO) -> None:
             fault=fault_of(error) or ("memory" if isinstance(error, MemoryError) else "machine"),
             compiled=counts.compiled,
             reused=counts.reused,
+            steps=steps.done,
         )
         stream.write(msgspec.json.encode(report) + b"\n")
         return
@@ -76,6 +82,7 @@ def load_into(request: LoadRequest, stream: BinaryIO) -> None:
         jax_version=jax.__version__,
         compiled=counts.compiled,
         reused=counts.reused,
+        steps=steps.done,
     )
     stream.write(msgspec.json.encode(report) + b"\n")
     pack(parts, stream)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rankserve_server.engine.compiling import compile_engine, compile_keras_engine
 from rankserve_server.golden import replay_golden_requests
+from rankserve_server.load_steps import LoadSteps
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.errors import fault_of
@@ -31,6 +32,7 @@ def load_version(
     checkpoint: Callable[[], None],
     max_table_mib: float = math.inf,
     trusted_keys: "Sequence[Ed25519PublicKey]" = (),
+    steps: LoadSteps | None = None,
 ) -> LoadedModel:
     """Loads one version.
 
@@ -39,38 +41,51 @@ def load_version(
         checkpoint: called between the steps; what it raises ends the loading.
         max_table_mib: what folding may make the tables take; what would pass it is kept as embeddings, and logged.
         trusted_keys: one of them has to have signed the version; where there are none, nobody has to.
+        steps: where it notes how long each step takes; None for nowhere.
 
     Raises:
         ArtifactError: where the version is not whole, does not fit together or does not give the scores that its
             manifest promises.
     """
-    artifact = read_artifact(directory, trusted_keys)
+    steps = steps or LoadSteps()
+    with steps.step("verify"):
+        artifact = read_artifact(directory, trusted_keys)
     checkpoint()
     newcomers = artifact.read_newcomers()
     try:
-        engine = _compiled(artifact, checkpoint, max_table_mib, newcomers)
+        engine = _compiled(artifact, checkpoint, max_table_mib, newcomers, steps)
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, newcomers)
-        replay_golden_requests(model)
+        with steps.step("golden requests"):
+            replay_golden_requests(model)
     except ValueError as error:
         raise ArtifactError(f"{artifact.directory}: {error}", fault_of(error)) from error
     return model
 
 
 def _compiled(
-    artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: float, newcomers: "Newcomers | None"
+    artifact: Artifact,
+    checkpoint: Callable[[], None],
+    max_table_mib: float,
+    newcomers: "Newcomers | None",
+    steps: LoadSteps,
 ) -> "Engine":
-    # Keras takes seconds to import; here it is not yet paid by a start that fails on a broken file.
-    from rankserve_training.model.generic import ARCHITECTURE
+    with steps.step("read model"):
+        # Keras takes seconds to import; here it is not yet paid by a start that fails on a broken file.
+        from rankserve_training.model.generic import ARCHITECTURE
 
-    if artifact.manifest.training.architecture == ARCHITECTURE:
-        model = artifact.load_keras_model()
-        checkpoint()
-        return compile_keras_engine(model, len(artifact.users), len(artifact.catalog), checkpoint)
-    folded = _fold(artifact, checkpoint, max_table_mib)
-    folded_newcomers = None if newcomers is None else _fold_newcomers(artifact, newcomers)
-    # A Keras model refers to itself: without this its tables would stay beside the engine's.
-    gc.collect()
-    return compile_engine(folded, checkpoint, folded_newcomers)
+        is_generic = artifact.manifest.training.architecture == ARCHITECTURE
+        if is_generic:
+            model = artifact.load_keras_model()
+        else:
+            folded = _fold(artifact, checkpoint, max_table_mib)
+            folded_newcomers = None if newcomers is None else _fold_newcomers(artifact, newcomers)
+            # A Keras model refers to itself: without this its tables would stay beside the engine's.
+            gc.collect()
+    checkpoint()
+    with steps.step("compile"):
+        if is_generic:
+            return compile_keras_engine(model, len(artifact.users), len(artifact.catalog), checkpoint)
+        return compile_engine(folded, checkpoint, folded_newcomers)
 
 
 def _fold(artifact: Artifact, checkpoint: Callable[[], None], max_table_mib: float) -> "FoldedModel":

@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
-import logging
 
 from rankserve_server.config import ServerConfig
+from rankserve_server.logs.process_log import start_log
 from rankserve_server.starting import StartError, let_signals_end_process
 
 
@@ -15,14 +15,14 @@ def run_server(config: ServerConfig) -> str | None:
         Why it could not start; None where it did.
     """
     let_signals_end_process()
-    logging.basicConfig(
-        level=logging.WARNING if config.quiet else logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    start_log(config.observing.log_format, config.log_level)
     try:
         if not config.reuse_port:  # once, and not in every worker again
+            from rankserve_server.observing.opening import check_observing
             from rankserve_server.security.checking import check_security
 
             check_security(config)
+            check_observing(config.observing)
         if config.workers > 1 and not config.reuse_port:
             _supervise(config)
         else:

@@ -15,6 +15,7 @@ from rankserve_server.score_job import ScoreJob
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.queue_counts import QueueCounts
+    from rankserve_server.observing.call_observer import CallObserver
     from rankserve_server.score_batch import ScoreBatch
 
 # Turns of the loop without a new job after which there is nothing else to do. From one call to the next grpc.aio takes
@@ -29,10 +30,16 @@ _LEAST_WEIGHT = Engine.slice_rows // _ENOUGH_JOBS
 class Scheduler:
     """Scores jobs in batches, each as soon as it is large enough or the loop has nothing else to do."""
 
-    def __init__(self, max_queued_candidates: int, max_queue_ms: int = 0, counts: "QueueCounts | None" = None) -> None:
+    def __init__(
+        self,
+        max_queued_candidates: int,
+        max_queue_ms: int = 0,
+        counts: "QueueCounts | None" = None,
+        observer: "CallObserver | None" = None,
+    ) -> None:
         """Belongs to the running event loop. For the arguments see `JobQueue`."""
         self._loop = asyncio.get_running_loop()
-        self._queue = JobQueue(max_queued_candidates, max_queue_ms, counts)
+        self._queue = JobQueue(max_queued_candidates, max_queue_ms, counts, observer)
         self._computing: ScoreBatch | None = None
         self._running = False
         self._gathered = 0

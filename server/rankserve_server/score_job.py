@@ -10,6 +10,8 @@ from rankserve_server.newcomer_rows import NewcomerRows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rankserve_server.tracing.call_trace import CallTrace
+
 _NO_SCORES: Scores = np.zeros(0, np.float32)
 
 
@@ -23,11 +25,14 @@ class ScoreJob:
         newcomer: the rows that are in no table, the user's among them; None where there are none.
         deadline: on the clock of `time.monotonic`; infinite where the caller has none.
         model: the model's name: each has a fair share of the engine's time.
+        version: the model's version; 0 where nobody asks.
         count: how many candidates.
         scored: how many of them have been scored, from the first.
         scores: float32[n] or float32[2, n] (see `Engine`), once it is done and did not fail.
         error: why it was not scored, once it is done and failed.
-        queued_at: when it was queued, on the clock of `time.monotonic`, where somebody counts that.
+        queued_at: when it was queued, on the clock of `time.monotonic`, where somebody counts or sees that.
+        started_at: when its first batch began, likewise; 0 before.
+        trace: what is noted for spans; None where it is not traced.
         abandoned: set by a caller that has gone; the job is then dropped before it costs anything.
         on_done: what the caller wants called once the job is done; see `tell`.
     """
@@ -45,7 +50,10 @@ class ScoreJob:
         "queued_at",
         "scored",
         "scores",
+        "started_at",
+        "trace",
         "user_row",
+        "version",
     )
 
     def __init__(
@@ -56,9 +64,11 @@ class ScoreJob:
         deadline: float = float("inf"),
         newcomer: NewcomerRows | None = None,
         model: str = "",
+        version: int = 0,
     ) -> None:
         self.engine = engine
         self.model = model
+        self.version = version
         self.user_row = user_row
         self.item_rows = item_rows
         self.deadline = deadline
@@ -69,6 +79,8 @@ class ScoreJob:
         self.error: Exception | None = None
         self.abandoned = False
         self.queued_at = 0.0
+        self.started_at = 0.0
+        self.trace: CallTrace | None = None
         self.on_done: Callable[[ScoreJob], None] = _ignore
 
     @property

@@ -15,9 +15,11 @@ from rankserve_server.loader import VersionLoader
 from rankserve_server.loader_forks import LoaderForks
 from rankserve_server.metrics.server_counts import ServerCounts
 from rankserve_server.notify import Notifier
+from rankserve_server.observing.opening import open_observer
 from rankserve_server.protocols.open_inference.service import open_inference
 from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.protocols.tf_serving.service import tf_serving
+from rankserve_server.request_log.warm_up import WarmUp
 from rankserve_server.security.access import Access
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
@@ -29,6 +31,7 @@ from rankserve_server.starting import (
     print_ready,
     stop_signals_handled,
 )
+from rankserve_server.tracing.load_trace import traced
 from rankserve_server.transport.admin import AdminServer
 from rankserve_server.transport.choosing import open_transport
 from rankserve_server.versions.entry import ModelState
@@ -78,11 +81,22 @@ class Server:
         self._hurrying = asyncio.Event()
         with stop_signals_handled(self._stop):
             self._build()
-            with self._metrics_served():
+            with self._calls_seen(), self._metrics_served():
                 if self.config.reuse_port:
                     await self._load_then_listen()
                 else:
                     await self._listen_then_load()
+
+    @contextmanager
+    def _calls_seen(self) -> Iterator[None]:
+        """What is noted of calls is told until the last one has ended."""
+        if self._observer is not None:
+            self._observer.start()
+        try:
+            yield
+        finally:
+            if self._observer is not None:
+                self._observer.stop()
 
     @contextmanager
     def _metrics_served(self) -> Iterator[None]:
@@ -114,8 +128,9 @@ class Server:
                 await self._shut_down()
 
     def _build(self) -> None:
-        config = self.config
+        config, observing = self.config, self.config.observing
         counts = None if config.metrics_port is None else ServerCounts()
+        self._observer = observer = open_observer(observing, None if counts is None else counts.observer)
         loader = VersionLoader(
             self._check_not_stopped,
             config.max_table_mib,
@@ -123,18 +138,30 @@ class Server:
             config.security.trusted_keys,
             config.program_cache,
             counts=None if counts is None else counts.loads,
+            warm_up=self._warm_up(),
+            log_format=observing.log_format,
+            log_level=config.log_level,
             forks=self._forks,
         )
         load = loader.load if counts is None else counts.loads.timed(loader.load)
-        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load)
+        tell = None if observer is None else observer.tell
+        if tell is not None:
+            load = traced(load, loader.steps, tell)
+        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load, tell)
         self._watcher = Watcher(self._repository, config.watch_seconds)
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows, counted=counts is not None)
         access, models = Access(config), ModelService(self._repository, self._shadows, config.limits)
         protocols = self._other_protocols(planner) if config.other_protocols else []
-        self._transport = open_transport(config, planner, models, access, protocols, counts)
-        self._admin = AdminServer(config, models, access, protocols, counts)
+        self._transport = open_transport(config, planner, models, access, protocols, counts, observer)
+        self._admin = AdminServer(config, models, access, protocols, counts, observer)
         self._metrics = self._metrics_of(counts)
+
+    def _warm_up(self) -> WarmUp | None:
+        observing = self.config.observing
+        if observing.warmup is None:
+            return None
+        return WarmUp(observing.warmup, self.config.limits, observing.warmup_requests, observing.warmup_seconds)
 
     def _other_protocols(self, planner: Planner) -> list[ProtocolService]:
         repository, limits = self._repository, self.config.limits

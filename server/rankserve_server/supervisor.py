@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from rankserve_server.config import ServerConfig, encode_config
 from rankserve_server.notify import Notifier, unnotified
+from rankserve_server.observing.observing_config import STDOUT
 from rankserve_server.starting import READY, StartError, free_address, print_ready, stop_signals_handled
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Supervisor:
         self._notifier = Notifier()
         self._reports: WorkerReports | None = None
         self._following: set[asyncio.Task[None]] = set()
+        wants_stdout = config.observing.access_log == STDOUT
+        # A worker's own stdout is read for its ready line only.
+        self._stdout = os.dup(sys.stdout.fileno()) if wants_stdout else None
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, which every worker then gets as SIGTERM; a second signal likewise.
@@ -89,6 +93,8 @@ class Supervisor:
             endpoint.stop()
 
     async def _start(self, config: ServerConfig) -> Process:
+        if self._stdout is not None:
+            config = replace(config, observing=replace(config.observing, stdout=self._stdout))
         if self._reports is None:
             return await self._started(config)
         ours, theirs = socket.socketpair()
@@ -109,7 +115,7 @@ class Supervisor:
             encode_config(config),
             stdout=PIPE,
             env=unnotified(os.environ),
-            pass_fds=handed_over,
+            pass_fds=handed_over if self._stdout is None else (*handed_over, self._stdout),
             # Ctrl-C in a terminal reaches all processes of a session: the supervisor alone is to pass it on.
             start_new_session=True,
         )

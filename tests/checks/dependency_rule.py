@@ -71,6 +71,7 @@ RULES: Final = (
             *NUMERICS,
             CRYPTOGRAPHY,
             "prometheus_client",
+            "opentelemetry",
             *COMMAND_LINE,
         ),
     ),

@@ -13,7 +13,7 @@ from integration.server_process import ServerProcess
 
 # The text is made once a second, and a worker tells what it has counted as often.
 FRESH_SECONDS = 30.0
-_SERVED_AT = re.compile(r"Metrics are served at (?P<url>http://\S+)\.\n")
+_SERVED_AT = re.compile(r"Metrics are served at (?P<url>http://[^\s\"]+)\.")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from conftest import StartServer
 from integration.scraping import Scrape, metrics_url, scrape, scrape_until
 from integration.server_process import RANKSERVE, ServerProcess, free_port, running_server
 from integration.tower_versions import add, lose_a_file, promise_other_scores, truncate
-from rankserve_client import InvalidRequest, RankingClient, RankQuery, RollBack, SetAlias, SetShadow
+from rankserve_client import InvalidRequest, ModelNotFound, RankingClient, RankQuery, RollBack, SetAlias, SetShadow
 from server.two_towers import Published
 
 RANKING = "rankserve.v1.RankingService"
@@ -60,6 +60,8 @@ def test_calls_are_counted_by_method_and_code(counting: ServerProcess) -> None:
         client.rank_batch([RankQuery(USER, ITEMS), RankQuery(USER, ITEMS)])
         assert len(list(client.rank_stream(RankQuery(USER, ITEMS) for _ in range(4)))) == 4
         client.models()
+        with pytest.raises(ModelNotFound):
+            client.model("nobody")
     with grpc.insecure_channel(counting.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
         health.Check(health_pb2.HealthCheckRequest(), timeout=10)
@@ -77,6 +79,7 @@ def test_calls_are_counted_by_method_and_code(counting: ServerProcess) -> None:
         ("Check", "OK"): 1,
         ("Watch", "CANCELLED"): 1,
         ("GetModel", unread.name): 1,
+        ("GetModel", "NOT_FOUND"): 1,
     }
     after = scrape_until(
         counting, lambda found: all(handled(found, *key) - handled(before, *key) == n for key, n in expected.items())

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from rankserve_server import cli
 from rankserve_server.config import ServerConfig, decode_config, encode_config
 from rankserve_server.limits import ConnectionLimits, Limits
+from rankserve_server.observing.observing_config import ObservingConfig
 from rankserve_server.security.security_config import SecurityConfig
 
 LIMITS = {field.name: number for number, field in enumerate(fields(Limits), start=2_000)}
@@ -55,11 +56,26 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "admin_address": "unix:/run/admin",
         "reflection": "off",
     }
+    observing: dict[str, Any] = {
+        "log_format": "json",
+        "log_level": "warning",
+        "access_log": Path("access.jsonl"),
+        "access_log_sample": 0.5,
+        "request_log": Path("requests.jsonl"),
+        "request_log_sample": 0.25,
+        "request_log_max_mib": 7,
+        "trace_to": "https://collector:4317",
+        "trace_sample": 0.125,
+        "warmup": Path(__file__),
+        "warmup_requests": 8,
+        "warmup_seconds": 1.5,
+    }
     trusted = (Path("one.pem"), Path("two.pem"))
-    apart = {"limits", "connections", "reuse_port", "metrics_socket", "security", "other_protocols"}
+    apart = {"limits", "connections", "reuse_port", "metrics_socket", "security", "other_protocols", "observing"}
     assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
     assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
-    flags = values | LIMITS | CONNECTIONS | security
+    assert observing.keys() == {field.name for field in fields(ObservingConfig)} - {"stdout"}
+    flags = values | LIMITS | CONNECTIONS | security | observing
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
     config = config_of(monkeypatch, *arguments, *(f"--trusted-key={path}" for path in trusted))
     assert config == ServerConfig(
@@ -67,6 +83,7 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         limits=Limits(**LIMITS),
         connections=ConnectionLimits(**CONNECTIONS),
         security=SecurityConfig(**security, trusted_keys=trusted),
+        observing=ObservingConfig(**observing),
     )
     assert config.address == "[::1]:1"
     assert decode_config(encode_config(config)) == config

@@ -10,14 +10,14 @@ from grpc import StatusCode
 
 from rankserve_client.bench.connections import Connections
 from rankserve_client.bench.tally import Tally
-from rankserve_client.bench.workload import Request
+from rankserve_client.bench.workload import AnyRequest
 
 # After a failure. Without it, callers that a server refuses, or that has gone, would do nothing but fail.
 _PAUSE = 0.010
 
 
 def run_closed_loop(
-    connections: Connections, requests: Iterator[Request], concurrency: int, most_requests: int | None, tally: Tally
+    connections: Connections, requests: Iterator[AnyRequest], concurrency: int, most_requests: int | None, tally: Tally
 ) -> None:
     """Keeps `concurrency` requests under way until the tally's end or until all have been sent; waits for the last."""
     loop = _Loop(connections, requests, most_requests, tally)
@@ -30,7 +30,7 @@ class _Loop:
     """What the callers share. The main thread runs it; it sends what the threads of the connections cannot."""
 
     def __init__(
-        self, connections: Connections, requests: Iterator[Request], most_requests: int | None, tally: Tally
+        self, connections: Connections, requests: Iterator[AnyRequest], most_requests: int | None, tally: Tally
     ) -> None:
         self.connections = connections
         self.requests = requests
@@ -63,7 +63,7 @@ class _Caller:
         self._loop = loop
         self._number = number
         self._is_sending = False
-        self._request: Request
+        self._request: AnyRequest
         self._since = 0.0
 
     def send(self) -> None:

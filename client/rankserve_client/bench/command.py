@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from rankserve_client.bench.plan import Plan
 from rankserve_client.bench.workload import CandidateMix, IdRange, parse_candidates, parse_ids
@@ -13,10 +14,12 @@ from rankserve_client.cli.connection import connect, security_of_options, server
 from rankserve_client.model_info import ModelInfo
 
 if TYPE_CHECKING:
+    from rankserve_client.bench.request_log import LogSummary
     from rankserve_client.bench.result import Result
 
 _Value = TypeVar("_Value")
 
+_MADE_UP = ("candidates", "users", "items", "top_k")
 _DEFAULT_CONCURRENCY = 16
 _DEFAULT_DURATION = 10.0
 
@@ -24,12 +27,17 @@ _EPILOG = """\b
 Examples:
   rankserve bench --server 10.0.0.5:50051
   rankserve bench --rate 2000 --candidates 500 --duration 60 --plot latency.png
+  rankserve bench --replay requests.jsonl --speed 2
   rankserve bench --candidates 100:90,2000:10 --processes 4 --connections 16 --json bench.json
 
 A closed loop (--concurrency) finds how much the server can do: each caller sends its next request when its last one
 has been answered, 10 ms later after a failure. An open loop (--rate) finds how long callers wait under a given load:
 requests are due at random times (Poisson), and latency counts from when a request was due, so that a stall of the
 server is seen by every request that it delays.
+
+With --replay the requests of a request log (rankserve serve --request-log) are sent: when they were made then, --speed
+times as fast, or with --rate or --concurrency in their order. Each is sent once, unless --duration or --requests says
+otherwise; of what each asks for, its answer is checked for its items and scores.
 
 Every answer is checked: the number of items, that they are candidates of the request, none twice, that the scores are
 finite and falling, and the model if one was asked for. The exit code is 1 where an answer was wrong or where nothing
@@ -42,7 +50,7 @@ was answered.
   answered_by  [{name, version, answers}]
   settings     {loop (open, closed), concurrency, rate, candidates, top_k, duration,
                requests, warm_up, connections, processes, max_outstanding, timeout,
-               users [low, high], items [low, high], seed}
+               users [low, high], items [low, high], seed, replay, speed}
   counts       {sent, answered, failed, failures {status: count}, wrong,
                wrong_kinds {unreadable, model, count, items, scores, not_finite, order},
                not_sent, not_sent_reasons {outstanding, late}, with_unknown_ids}
@@ -134,6 +142,15 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     help="Item ids.  [default: 1 to the model's number of items]",
 )
 @click.option("--top-k", type=click.IntRange(min=1), metavar="K", help="Ask for the best K only.  [default: all]")
+@click.option(
+    "--replay",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Send the requests of this request log instead of random ones.",
+)
+@click.option(
+    "--speed", type=_POSITIVE, metavar="X", help="With --replay: so many times as fast as recorded.  [default: 1]"
+)
 @click.option("--model", metavar="NAME", shell_complete=model_names, help="Default: the server's default model.")
 @click.option(
     "--version",
@@ -164,9 +181,12 @@ def bench(json_file: Path | None, plot_file: Path | None, **options: Any) -> Non
 
         plot.check_available()
     _check_together(options)
+    log = _log_of(options)
     with connect(options["servers"], options["timeout"]) as client:
         model = client.model(options["model"], version=options["version"])
-    plan = _plan(options, model)
+    plan = _plan(options, model, log)
+    if log is not None and log.bad_lines:
+        click.echo(f"{log.bad_lines:,} lines of {plan.replay} are no requests; they are left out", err=True)
     with progress.shown(plan) as show:
         counts = processes.run(plan, show)
     result = Result(plan, counts, ", ".join(plan.servers), model.name, model.version)
@@ -177,6 +197,14 @@ def bench(json_file: Path | None, plot_file: Path | None, **options: Any) -> Non
 
 def _check_together(options: dict[str, Any]) -> None:
     """Refuses options that exclude each other, and shares of nothing."""
+    if options["replay"] is None and options["speed"] is not None:
+        raise click.UsageError("--speed goes with --replay.")
+    if options["speed"] is not None and (options["rate"] is not None or options["concurrency"] is not None):
+        raise click.UsageError("--speed keeps the recorded times: it excludes --rate and --concurrency.")
+    source = click.get_current_context().get_parameter_source
+    for name in _MADE_UP:
+        if options["replay"] is not None and source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for random requests: it excludes --replay.")
     if options["rate"] is not None and options["concurrency"] is not None:
         raise click.UsageError("--rate (open loop) and --concurrency (closed loop) exclude each other.")
     for name in ("concurrency", "requests", "connections", "max_outstanding"):
@@ -185,10 +213,28 @@ def _check_together(options: dict[str, Any]) -> None:
             raise click.UsageError(f"{option} is shared by the processes: it cannot be below --processes.")
 
 
-def _plan(options: dict[str, Any], model: ModelInfo) -> Plan:
-    """The options with what depends on other options or on the model filled in."""
+def _log_of(options: dict[str, Any]) -> "LogSummary | None":
+    from rankserve_client.bench.request_log import summary
+
+    try:
+        return None if options["replay"] is None else summary(options["replay"])
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _plan(options: dict[str, Any], model: ModelInfo, log: "LogSummary | None") -> Plan:
+    """The options with what depends on other options, on the model or on the request log filled in."""
     given = {name: value for name, value in options.items() if value is not None}
-    if "rate" not in given:
+    if log is not None:
+        given |= {"users": log.users, "items": log.items}
+        given["candidates"] = CandidateMix((log.candidates,), (1.0,), _logged_text(log.candidates))
+        if log.requests < given["processes"]:
+            raise click.UsageError(f"--replay: its {log.requests:,} requests are too few for --processes.")
+        if "duration" not in given:
+            given.setdefault("requests", log.requests)
+        if "rate" not in given and "concurrency" not in given:
+            given.setdefault("speed", 1.0)
+    if "rate" not in given and "speed" not in given:
         given.setdefault("concurrency", max(_DEFAULT_CONCURRENCY, given["processes"]))
     if "requests" not in given:
         given.setdefault("duration", _DEFAULT_DURATION)
@@ -197,7 +243,8 @@ def _plan(options: dict[str, Any], model: ModelInfo) -> Plan:
     for name, count in (("users", model.user_count), ("items", model.item_count)):
         if name not in given:
             given[name] = _ids_of(f"--{name}", model, count)
-    _check_items(given["items"], given["candidates"])
+    if log is None:
+        _check_items(given["items"], given["candidates"])
     return Plan(**{"concurrency": None, "rate": None, "duration": None, "requests": None} | given)
 
 
@@ -234,3 +281,7 @@ def _exit_code(result: "Result") -> None:
         raise click.ClickException(f"{wrong:,} of {counts.answered:,} answers were wrong")
     if not counts.answered:
         raise click.ClickException(f"none of {counts.sent:,} requests was answered")
+
+
+def _logged_text(candidates: IdRange) -> str:
+    return f"{candidates.low if candidates.low == candidates.high else candidates} logged"

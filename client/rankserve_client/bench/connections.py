@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import grpc
 
-from rankserve_client.bench.workload import Request
+from rankserve_client.bench.workload import AnyRequest
 from rankserve_client.security import NO_SECURITY, Security
 from rankserve_client.settings import DEFAULT_MAX_MESSAGE_BYTES, client_settings
 
@@ -77,7 +77,7 @@ class Connections:
             self._closing.put(None)
             channel.close()
 
-    def open(self, request: Request) -> None:
+    def open(self, request: AnyRequest) -> None:
         """Connects all of them, with a call each; one that fails is for the run to count."""
         for method in self._methods:
             try:
@@ -88,7 +88,7 @@ class Connections:
             for channel in self._channels:
                 self._hold_thread(channel)
 
-    def call(self, number: int, request: Request) -> Any:
+    def call(self, number: int, request: AnyRequest) -> Any:
         """Starts a call on a connection, by its number modulo their count; the `grpc.Future` of its bytes."""
         method = self._methods[number % len(self._methods)]
         return method.future(request.payload, timeout=self._timeout, metadata=self._settings.metadata)

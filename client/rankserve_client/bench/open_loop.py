@@ -14,7 +14,7 @@ from typing import Any
 
 from rankserve_client.bench.connections import Connections
 from rankserve_client.bench.tally import Tally
-from rankserve_client.bench.workload import Request
+from rankserve_client.bench.workload import AnyRequest
 
 # How long after the end of the run a generator that is behind still sends what was due before the end.
 _GRACE = 1.0
@@ -22,7 +22,7 @@ _GRACE = 1.0
 
 def run_open_loop(
     connections: Connections,
-    requests: Iterator[Request],
+    requests: Iterator[AnyRequest],
     arrivals: Iterator[float],
     most_outstanding: int,
     most_requests: int | None,
@@ -54,12 +54,14 @@ def run_open_loop(
         room.acquire()
 
 
-def _send(connections: Connections, number: int, request: Request, due: float, room: Semaphore, tally: Tally) -> None:
+def _send(
+    connections: Connections, number: int, request: AnyRequest, due: float, room: Semaphore, tally: Tally
+) -> None:
     tally.counts.lateness.record(time.monotonic() - due)
     connections.call(number, request).add_done_callback(partial(_on_end, request, due, room, tally))
 
 
-def _on_end(request: Request, due: float, room: Semaphore, tally: Tally, call: Any) -> None:
+def _on_end(request: AnyRequest, due: float, room: Semaphore, tally: Tally, call: Any) -> None:
     now = time.monotonic()
     tally.record(request, due, now, call)
     room.release()

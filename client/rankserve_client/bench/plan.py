@@ -1,6 +1,7 @@
 """What a run does: the options as one value, and the share of each process."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rankserve_client.bench.workload import CandidateMix, IdRange
 from rankserve_client.security import NO_SECURITY, Security
@@ -8,7 +9,7 @@ from rankserve_client.security import NO_SECURITY, Security
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run, or the share of one process in it. Exactly one of `concurrency` and `rate` is set."""
+    """One run, or the share of one process in it. Exactly one of `concurrency`, `rate` and `speed` is set."""
 
     servers: tuple[str, ...]
     users: IdRange
@@ -32,6 +33,10 @@ class Plan:
     timeout: float = 10.0
     seed: int = 42
     security: Security = NO_SECURITY
+    replay: Path | None = None
+    """A request log whose requests are sent; None: they are made up."""
+    speed: float | None = None
+    """Open loop: requests are due when they were made then, so many times as fast."""
     process: int = 0
     """Which of the processes this share is for, from 0."""
 

@@ -38,6 +38,8 @@ def headline(result: Result) -> str:
 
 def load(plan: Plan) -> str:
     """The kind of loop, in words."""
+    if plan.speed is not None:
+        return f"open loop, at {plan.speed:g} times the recorded speed"
     if plan.rate is not None:
         return f"open loop, {plan.rate:,g} requests/s asked"
     return f"closed loop, {plan.concurrency} under way"
@@ -58,7 +60,7 @@ def _counts_table(result: Result) -> Table:
     for code, count in counts.failures.most_common():
         add(f"  {code}", count, note=counts.messages.get(code, ""))
     add("wrong answers", counts.wrong.total(), note=", ".join(f"{kind} {n:,}" for kind, n in counts.wrong.items()))
-    if plan.rate is not None:
+    if plan.concurrency is None:
         add("not sent", counts.not_sent.total())
     return table
 

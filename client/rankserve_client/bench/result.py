@@ -149,7 +149,7 @@ def to_json(result: Result) -> dict[str, Any]:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    is_open = plan.rate is not None
+    is_open = plan.concurrency is None
     return {
         "loop": "open" if is_open else "closed",
         "concurrency": plan.concurrency,
@@ -166,4 +166,6 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "users": [plan.users.low, plan.users.high],
         "items": [plan.items.low, plan.items.high],
         "seed": plan.seed,
+        "replay": None if plan.replay is None else str(plan.replay),
+        "speed": plan.speed,
     }

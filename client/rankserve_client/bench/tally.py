@@ -13,7 +13,7 @@ import grpc
 
 from rankserve_client.bench.answers import fault_of, parse
 from rankserve_client.bench.histogram import Histogram
-from rankserve_client.bench.workload import Request
+from rankserve_client.bench.workload import AnyRequest
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Tally:
         self._lock = Lock()
         self._cpu_at_start = _cpu_seconds()
 
-    def record(self, request: Request, since: float, now: float, call: Any) -> None:
+    def record(self, request: AnyRequest, since: float, now: float, call: Any) -> None:
         """Checks and counts a call, a `grpc.Future` that is also a `grpc.Call`, which ended `now`."""
         code = call.code()
         if code is not grpc.StatusCode.OK:
@@ -117,12 +117,12 @@ class Tally:
         elapsed = max(1e-9, time.monotonic() - self.start)
         self.counts.cpu_shares = [(_cpu_seconds() - self._cpu_at_start) / elapsed]
 
-    def _count_answer(self, request: Request, latency: float, now: float) -> None:
+    def _count_answer(self, request: AnyRequest, latency: float, now: float) -> None:
         counts = self.counts
         counts.answered += 1
         if now <= self.end:
             counts.answered_in_time += 1
-            counts.candidates_in_time += len(request.candidates)
+            counts.candidates_in_time += request.count
         counts.last_end = max(counts.last_end, now - self.start)
         counts.latency.record(latency)
         interval = int((now - self.start) / self._interval)

@@ -3,7 +3,7 @@
 import random
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from rankserve.v1 import ranking_pb2
 from rankserve_client.messages import to_selector
@@ -108,6 +108,31 @@ class Request:
     model: str | None
     """The model that must answer; None: any."""
     version: int | None
+
+    @property
+    def count(self) -> int:
+        """How many candidates it has."""
+        return len(self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """A request of a request log. What it may be answered with is looked up in it: there may be a great many."""
+
+    payload: bytes
+    count: int
+    """How many candidates it has; 0 for the whole catalogue."""
+    model: str | None
+    """As in `Request`."""
+    version: int | None
+
+    @property
+    def candidates(self) -> frozenset[int]:
+        """Empty for the whole catalogue."""
+        return frozenset(ranking_pb2.RankRequest.FromString(self.payload).candidate_ids)
+
+
+AnyRequest: TypeAlias = Request | LoggedRequest
 
 
 def make_requests(

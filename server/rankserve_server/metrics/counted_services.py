@@ -23,7 +23,7 @@ _DEADLINE_EXCEEDED: int = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
 _INTERNAL: int = grpc.StatusCode.INTERNAL.value[0]
 _UNIMPLEMENTED: int = grpc.StatusCode.UNIMPLEMENTED.value[0]
 _UNKNOWN: int = grpc.StatusCode.UNKNOWN.value[0]
-_KINDS: dict[str, Callable[..., Handler]] = {
+HANDLER_KINDS: dict[str, Callable[..., Handler]] = {
     "unary_unary": grpc.unary_unary_rpc_method_handler,
     "unary_stream": grpc.unary_stream_rpc_method_handler,
     "stream_unary": grpc.stream_unary_rpc_method_handler,
@@ -73,10 +73,10 @@ def counted_handler(handler: Handler, calls: CallCounts, method: str, unread: in
         method: `/package.Service/Method`.
         unread: the status code that gRPC ends a call with whose message cannot be read.
     """
-    kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
+    kind = next(kind for kind in HANDLER_KINDS if getattr(handler, kind) is not None)
     tally = _Tally(calls, method)
     parse = handler.request_deserializer
-    return _KINDS[kind](
+    return HANDLER_KINDS[kind](
         _counted(getattr(handler, kind), calls.of(method), tally, handler),
         request_deserializer=None if parse is None else functools.partial(_parsed, parse, tally, unread),
         response_serializer=handler.response_serializer,
@@ -133,12 +133,13 @@ def _counted(behavior: _Behavior, counts: MethodCounts, tally: _Tally, handler: 
 
 def _counted_call(behavior: _Behavior, tally: _Tally) -> _Behavior:
     def answer(request: Any, context: Any) -> Any:
+        context = knowing_its_code(context)
         since = tally.started()
         tally.received()
         try:
             response = behavior(request, context)
         except BaseException as error:
-            tally.ended(since, _code_of(context, error))
+            tally.ended(since, code_of(context, error))
             raise
         tally.sent()
         tally.ended(since)
@@ -155,7 +156,7 @@ def _counted_stream(behavior: _Behavior, tally: _Tally, reads_stream: bool) -> _
                 tally.sent()
                 yield response
         except BaseException as error:
-            tally.ended(since, _code_of(context, error))
+            tally.ended(since, code_of(context, error))
             raise
         tally.ended(since)
 
@@ -179,7 +180,7 @@ def _counted_async(behavior: _Behavior, counts: MethodCounts) -> _Behavior:
         try:
             response = await behavior(request, context)
         except BaseException as error:
-            counts.ended(_code_of(context, error), since)
+            counts.ended(code_of(context, error), since)
             raise
         counts.sent += 1
         counts.ended(_OK, since)
@@ -202,7 +203,7 @@ def _counted_async_stream(behavior: _Behavior, counts: MethodCounts, reads_strea
                     counts.sent += 1
                     yield response
         except BaseException as error:
-            counts.ended(_code_of(context, error), since)
+            counts.ended(code_of(context, error), since)
             raise
         counts.ended(_OK, since)
 
@@ -215,7 +216,30 @@ async def _each_async(requests: AsyncIterable[Any], counts: MethodCounts) -> Asy
         yield request
 
 
-def _code_of(context: Any, error: BaseException) -> int:
+class _KnowsItsCode:
+    """A context that keeps the code that a handler ends its call with."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._code: grpc.StatusCode | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def code(self) -> grpc.StatusCode | None:
+        return self._code
+
+    def abort(self, code: grpc.StatusCode, details: str) -> None:
+        self._code = code
+        self._context.abort(code, details)
+
+
+def knowing_its_code(context: Any) -> Any:
+    """The context of a handler on a thread: that which grpc.aio gives it cannot be asked for its code."""
+    return context if hasattr(context, "code") else _KnowsItsCode(context)
+
+
+def code_of(context: Any, error: BaseException) -> int:
     """The status code that a call ends with by an error."""
     code = context.code()
     number: int = code.value[0] if isinstance(code, grpc.StatusCode) else code or _OK

@@ -16,6 +16,7 @@ from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.metrics.call_counts import MethodCounts
 from rankserve_server.metrics.distribution import Distribution
 from rankserve_server.metrics.load_counts import LoadCounts
+from rankserve_server.metrics.observer_counts import ObserverCounts
 from rankserve_server.metrics.queue_counts import QueueCounts
 from rankserve_server.metrics.version_counts import VersionCounts
 from rankserve_server.versions.entry import ModelEntry, ModelState, Roles
@@ -75,6 +76,15 @@ def queue_families(queue: QueueCounts, queued: int, in_flight: int) -> Iterator[
     yield _counter("rankserve_refused_requests_total", "Requests that there was no room for.", queue.refused)
     yield _counter(
         "rankserve_dropped_requests_total", "Requests that nobody waited for when their turn came.", queue.dropped
+    )
+
+
+def observer_families(observer: ObserverCounts) -> Iterator[Metric]:
+    """What is missing in logs and traces."""
+    yield _counter(
+        "rankserve_dropped_observations_total",
+        "Spans, lines of the access log and entries of the request log that are missing.",
+        observer.dropped,
     )
 
 

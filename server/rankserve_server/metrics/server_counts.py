@@ -2,6 +2,7 @@
 
 from rankserve_server.metrics.call_counts import CallCounts, MethodCounts
 from rankserve_server.metrics.load_counts import LoadCounts
+from rankserve_server.metrics.observer_counts import ObserverCounts
 from rankserve_server.metrics.queue_counts import QueueCounts
 
 
@@ -11,11 +12,13 @@ class ServerCounts:
     Attributes:
         queue: jobs and batches.
         loads: versions that were loaded, or could not be.
+        observer: what could not be told of calls.
     """
 
     def __init__(self) -> None:
         self.queue = QueueCounts()
         self.loads = LoadCounts()
+        self.observer = ObserverCounts()
         self._calls: list[CallCounts] = []
 
     def new_calls(self) -> CallCounts:

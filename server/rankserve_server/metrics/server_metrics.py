@@ -54,4 +54,5 @@ class ServerMetrics:
         yield from families.model_families(entries, self._repository.roles)
         yield from families.shadow_families(entries, self._shadows.totals)
         yield from families.load_families(counts.loads)
+        yield from families.observer_families(counts.observer)
         yield from self._process.collect()

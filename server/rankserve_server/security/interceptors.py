@@ -1,16 +1,20 @@
 """The gate before the public servers of grpcio."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import grpc
 
 from rankserve_server.errors import RequestError
 from rankserve_server.metrics.call_counts import CallCounts
 from rankserve_server.metrics.counted_services import counted_handler
+from rankserve_server.observing.seen_call import with_trailers_of_call
 from rankserve_server.security.gate import Gate
 from rankserve_server.service.calls import fail
 from rankserve_server.service.status import STATUS_DETAILS_KEY, code_of, status_of
+
+if TYPE_CHECKING:
+    from rankserve_server.observing.call_observer import CallObserver
 
 # None where there is no such method.
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
@@ -19,10 +23,11 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 class GateInterceptor(grpc.ServerInterceptor):
     """For a threaded server."""
 
-    def __init__(self, gate: Gate, calls: CallCounts | None = None) -> None:
-        """`calls` counts those that are refused; None where nobody counts."""
+    def __init__(self, gate: Gate, calls: CallCounts | None = None, observer: "CallObserver | None" = None) -> None:
+        """`calls` counts those that are refused, and `observer` sees them; None where nobody does."""
         self._gate = gate
         self._calls = calls
+        self._observer = observer
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], _Handler], handler_call_details: grpc.HandlerCallDetails
@@ -30,15 +35,19 @@ class GateInterceptor(grpc.ServerInterceptor):
         """The handler of a call that may go on, or one that refuses it."""
         details = handler_call_details
         error = self._gate.refusal(details.method, details.invocation_metadata)
-        return continuation(details) if error is None else _counted(_refusing(error), self._calls, details.method)
+        if error is None:
+            return continuation(details)
+        refusing: _Handler = _noted(_refusing(error), self._calls, self._observer, details.method)
+        return refusing
 
 
 class AsyncGateInterceptor(grpc.aio.ServerInterceptor):
     """The same for a server of asyncio."""
 
-    def __init__(self, gate: Gate, calls: CallCounts | None = None) -> None:
+    def __init__(self, gate: Gate, calls: CallCounts | None = None, observer: "CallObserver | None" = None) -> None:
         self._gate = gate
         self._calls = calls
+        self._observer = observer
 
     async def intercept_service(
         self,
@@ -50,10 +59,14 @@ class AsyncGateInterceptor(grpc.aio.ServerInterceptor):
         error = self._gate.refusal(details.method, details.invocation_metadata)
         if error is None:
             return await continuation(details)
-        return _counted(_refusing_async(error), self._calls, details.method)
+        return _noted(_refusing_async(error), self._calls, self._observer, details.method)
 
 
-def _counted(handler: Any, calls: CallCounts | None, method: str) -> Any:
+def _noted(handler: Any, calls: CallCounts | None, observer: "CallObserver | None", method: str) -> Any:
+    if observer is not None:
+        from rankserve_server.observing.observed_services import observed_handler
+
+        handler = observed_handler(handler, observer, method)
     return handler if calls is None else counted_handler(handler, calls, method)
 
 
@@ -63,7 +76,8 @@ def _counted(handler: Any, calls: CallCounts | None, method: str) -> Any:
 def _refusing(error: RequestError) -> _Handler:
     def refuse(_: Iterator[Any], context: grpc.ServicerContext) -> NoReturn:
         status = status_of(error)
-        context.set_trailing_metadata(((STATUS_DETAILS_KEY, status.SerializeToString()),))
+        details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+        context.set_trailing_metadata(with_trailers_of_call(details))
         context.abort(code_of(error), status.message)
 
     return grpc.stream_stream_rpc_method_handler(refuse)

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rankserve_server.errors import NotReadyError
+from rankserve_server.observing.seen_call import CURRENT
 from rankserve_server.protocols.service import ScoredStream
 from rankserve_server.service.calls import Calls, Context, deadline_of, fail, message_read
-from rankserve_server.service.planning import PlanMessage, Planner
+from rankserve_server.service.planning import PlanMessage, Planned, Planner
 from rankserve_server.service.score_waiter import ScoreWaiter
 from rankserve_server.service.stream_window import StreamWindow
+
+if TYPE_CHECKING:
+    from rankserve_server.observing.call_observer import CallObserver
 
 Unary: TypeAlias = Callable[[AsyncIterator[bytes], Context], Awaitable[bytes]]
 Stream: TypeAlias = Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]
@@ -23,7 +27,16 @@ class AsyncScoring:
     grpc.aio lets it wait for its deadline.
     """
 
-    def __init__(self, planner: Planner, waiter: ScoreWaiter, calls: Calls, max_stream_requests: int) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        waiter: ScoreWaiter,
+        calls: Calls,
+        max_stream_requests: int,
+        observer: "CallObserver | None" = None,
+    ) -> None:
+        """`observer` sees calls; None where nobody does."""
+        self._observer = observer
         self._planner = planner
         self._waiter = waiter
         self._calls = calls
@@ -68,9 +81,7 @@ class AsyncScoring:
         self._calls.check_open()
         self._planner.check_ready()
         self._check_room(deadline)
-        planned = plan(message, deadline)
-        await self._waiter.score(planned.jobs)
-        return planned.encoded_response()
+        return await self._scored(message, plan(message, deadline))
 
     async def _read_stream(
         self, requests: AsyncIterator[bytes], window: StreamWindow[bytes], scored: ScoredStream, deadline: float
@@ -87,11 +98,19 @@ class AsyncScoring:
         with self._calls.in_flight():
             try:
                 self._check_room(deadline)
-                planned = scored.plan(request, deadline)
-                await self._waiter.score(planned.jobs)
-                return planned.encoded_response()
+                return await self._scored(request, scored.plan(request, deadline))
             except Exception as error:  # the stream goes on
                 return scored.refuse(request, error)
+
+    async def _scored(self, message: bytes, planned: Planned) -> bytes:
+        seen = None if self._observer is None else CURRENT.get()
+        if seen is not None:
+            seen.planned(planned.jobs)
+        await self._waiter.score(planned.jobs)
+        answer = planned.encoded_response()
+        if seen is not None:
+            seen.answered(message, answer)
+        return answer
 
     def _check_room(self, deadline: float) -> None:
         """Refuses what has to be refused in any case before it is read."""

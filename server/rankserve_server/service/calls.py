@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import grpc
 
 from rankserve_server.errors import InvalidRequestError, NotReadyError, Violation
+from rankserve_server.observing.seen_call import current_request_id, with_trailers_of_call
 from rankserve_server.service.status import call_status_of
 
 _Answer = TypeVar("_Answer")
@@ -82,7 +83,8 @@ class Calls:
 
 async def fail(context: Context, error: Exception) -> NoReturn:
     """Ends a call with the status of an error and its `google.rpc` details."""
-    await context.abort(*call_status_of(error))
+    code, message, trailers = call_status_of(error, current_request_id())
+    await context.abort(code, message, with_trailers_of_call(trailers))
     raise AssertionError("abort returned")  # it never does; this tells the type checker
 
 

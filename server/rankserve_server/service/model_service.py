@@ -9,6 +9,7 @@ import grpc
 from rankserve.v1 import catalog_pb2, models_pb2, models_pb2_grpc
 from rankserve_server.errors import InvalidRequestError, RequestError, Violation
 from rankserve_server.limits import Limits
+from rankserve_server.observing.seen_call import current_request_id, with_trailers_of_call
 from rankserve_server.service.catalog_answers import CatalogAnswers
 from rankserve_server.service.model_description import model_message
 from rankserve_server.service.selector import selection_of
@@ -126,6 +127,6 @@ def _errors_told(context: grpc.ServicerContext) -> Iterator[None]:
     try:
         yield
     except RequestError as error:
-        code, message, trailers = call_status_of(error)
-        context.set_trailing_metadata(trailers)
+        code, message, trailers = call_status_of(error, current_request_id())
+        context.set_trailing_metadata(with_trailers_of_call(trailers))
         context.abort(code, message)

@@ -208,7 +208,8 @@ class Planner:
             counts = model.counts
         jobs = []
         if plan.count:
-            jobs.append(ScoreJob(model.engine, plan.user_row, plan.item_rows, deadline, plan.newcomer, model.name))
+            engine, name, version = model.engine, model.name, model.version
+            jobs.append(ScoreJob(engine, plan.user_row, plan.item_rows, deadline, plan.newcomer, name, version))
         return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows, counts)
 
     def _encoder(self, model: LoadedModel) -> ResponseEncoder:

@@ -11,15 +11,18 @@ from rankserve_server.score_job import ScoreJob
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.queue_counts import QueueCounts
+    from rankserve_server.observing.call_observer import CallObserver
 
 
 class ScoreWaiter:
     """Submits jobs and waits for them without blocking the loop."""
 
-    def __init__(self, limits: Limits, counts: "QueueCounts | None" = None) -> None:
-        """Belongs to the running event loop. `counts` is what becomes of jobs; None where nobody counts it."""
+    def __init__(
+        self, limits: Limits, counts: "QueueCounts | None" = None, observer: "CallObserver | None" = None
+    ) -> None:
+        """Belongs to the running event loop. For `counts` and `observer` see `JobQueue`."""
         self._loop = asyncio.get_running_loop()
-        self._scheduler = Scheduler(limits.max_queued_candidates, limits.max_queue_ms, counts)
+        self._scheduler = Scheduler(limits.max_queued_candidates, limits.max_queue_ms, counts, observer)
 
     @property
     def queued_candidates(self) -> int:

@@ -71,7 +71,7 @@ def code_of(error: Exception) -> grpc.StatusCode:
     return next((code for kind, code in _CODES.items() if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
 
 
-def status_of(error: Exception) -> status_pb2.Status:
+def status_of(error: Exception, request_id: str = "") -> status_pb2.Status:
     """The whole status. What an internal error says goes to the server's log, not to the client.
 
     The error then forgets where it was raised: that leads to the request, which leads to the error. What refers to each
@@ -80,7 +80,7 @@ def status_of(error: Exception) -> status_pb2.Status:
     if isinstance(error, RequestError):
         message = _short(str(error), _LONGEST_MESSAGE)
     else:
-        _log.error("A request failed.", exc_info=error)
+        _log.error("A request failed%s.", f" ({request_id})" if request_id else "", exc_info=error)
         message = "internal error; the server's log says more"
     status = status_pb2.Status(code=code_of(error).value[0], message=message)
     for detail in _details(error):
@@ -91,12 +91,12 @@ def status_of(error: Exception) -> status_pb2.Status:
     return status
 
 
-def call_status_of(error: Exception) -> CallStatus:
-    """How a call ends that fails with an error."""
+def call_status_of(error: Exception, request_id: str = "") -> CallStatus:
+    """How a call ends that fails with an error; `request_id` finds it in the log, "" where it has none."""
     if isinstance(error, OverloadedError):
         error.__traceback__ = None
         return overloaded_status(str(error), _retry_ms(error))
-    status = status_of(error)
+    status = status_of(error, request_id)
     return CallStatus(code_of(error), status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
 
 

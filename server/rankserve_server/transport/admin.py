@@ -22,6 +22,7 @@ from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_opti
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
+    from rankserve_server.observing.call_observer import CallObserver
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class AdminServer:
         access: Access,
         protocols: Sequence[ProtocolService],
         counts: "ServerCounts | None" = None,
+        observer: "CallObserver | None" = None,
     ) -> None:
         """Does not listen yet."""
         self._config = config
@@ -48,6 +50,7 @@ class AdminServer:
         self._protocols = protocols
         self._gate = access.admin_gate
         self._calls = None if counts is None else counts.new_calls()
+        self._observer = observer
         self._server: grpc.Server | None = None
 
     def start(self) -> None:
@@ -79,10 +82,10 @@ class AdminServer:
     def _build(self) -> grpc.Server:
         server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[GateInterceptor(self._gate, self._calls)] if self._gate else [],
+            interceptors=[GateInterceptor(self._gate, self._calls, self._observer)] if self._gate else [],
             options=channel_options(self._config),
         )
-        registry = registry_of(server, self._calls)
+        registry = registry_of(server, self._calls, self._observer)
         models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, registry)
         for service in self._protocols:
             registry.add_registered_method_handlers(service.name, threaded_handlers({**service.quick, **service.slow}))

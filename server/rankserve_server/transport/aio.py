@@ -38,6 +38,7 @@ from rankserve_server.transport.services import (
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
+    from rankserve_server.observing.call_observer import CallObserver
 
 # The one logger of grpc.aio's own.
 _GRPC_AIO_LOGGER = "grpc._cython.cygrpc"
@@ -64,21 +65,22 @@ class AioTransport:
         access: Access,
         protocols: Sequence[ProtocolService],
         counts: "ServerCounts | None" = None,
+        observer: "CallObserver | None" = None,
     ) -> None:
         logging.getLogger(_GRPC_AIO_LOGGER).addFilter(_is_news)
         self._credentials = access.credentials
-        self._waiter = ScoreWaiter(config.limits, None if counts is None else counts.queue)
+        self._waiter = ScoreWaiter(config.limits, None if counts is None else counts.queue, observer)
         self._calls = Calls()
         self._health = AsyncHealthService(Health(HEALTH_NAMES))
         calls = None if counts is None else counts.new_calls()
         self._server = grpc.aio.server(
             migration_thread_pool=ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[AsyncGateInterceptor(access.gate, calls)] if access.gate else [],
+            interceptors=[AsyncGateInterceptor(access.gate, calls, observer)] if access.gate else [],
             options=channel_options(config, UNSEEN_CALLS_OF_AIO),
         )
-        scoring = AsyncScoring(planner, self._waiter, self._calls, config.limits.max_stream_requests)
+        scoring = AsyncScoring(planner, self._waiter, self._calls, config.limits.max_stream_requests, observer)
         # Registered, not generic: the core then knows the method, which saves some 5% of a request.
-        registry = registry_of(self._server, calls)
+        registry = registry_of(self._server, calls, observer)
         registry.add_registered_method_handlers(RANKING_SERVICE, _handlers_of(scoring, planner))
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, registry)
         registry.add_registered_method_handlers(HEALTH_SERVICE, _health_handlers_of(self._health))

@@ -16,6 +16,7 @@ from rankserve_server.transport.interface import Transport
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
+    from rankserve_server.observing.call_observer import CallObserver
 
 _log = logging.getLogger(__name__)
 
@@ -27,12 +28,13 @@ def open_transport(
     access: Access,
     protocols: Sequence[ProtocolService],
     counts: "ServerCounts | None" = None,
+    observer: "CallObserver | None" = None,
 ) -> Transport:
     """The transport that is asked for; the asyncio one where the direct lane cannot be used."""
     if config.transport == "aio":
-        return AioTransport(config, planner, models, access, protocols, counts)
+        return AioTransport(config, planner, models, access, protocols, counts, observer)
     reason = grpc_core.unsupported_reason()
     if reason is not None:
         _log.warning("Transport aio instead of direct: %s.", reason)
-        return AioTransport(config, planner, models, access, protocols, counts)
-    return DirectTransport(config, planner, models, access, protocols, counts)
+        return AioTransport(config, planner, models, access, protocols, counts, observer)
+    return DirectTransport(config, planner, models, access, protocols, counts, observer)

@@ -22,6 +22,7 @@ from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
+    from rankserve_server.observing.call_observer import CallObserver
 
 # Threads for ModelService and its like, started as they are needed. The calls are short, but hold one each until their
 # message is there.
@@ -41,13 +42,14 @@ class DirectTransport:
         access: Access,
         protocols: Sequence[ProtocolService],
         counts: "ServerCounts | None" = None,
+        observer: "CallObserver | None" = None,
     ) -> None:
         self._credentials = access.credentials
         calls, queue = (None, None) if counts is None else (counts.new_calls(), counts.queue)
         self._health = Health(HEALTH_NAMES)
         self._server = grpc.server(
             ThreadPoolExecutor(_POOL_THREADS),
-            interceptors=[GateInterceptor(access.gate, calls)] if access.gate else [],
+            interceptors=[GateInterceptor(access.gate, calls, observer)] if access.gate else [],
             options=channel_options(config),
         )
         self._lane = Lane(
@@ -60,8 +62,9 @@ class DirectTransport:
             protocols,
             calls,
             queue,
+            observer,
         )
-        registry = registry_of(self._server, calls)
+        registry = registry_of(self._server, calls, observer)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, registry)
         for service in protocols:
             registry.add_registered_method_handlers(service.name, threaded_handlers(service.slow))

@@ -125,12 +125,12 @@ def send_message(call: Any, message: bytes, tag: Tag) -> None:
     call.start_server_batch((cygrpc.SendMessageOperation(message, _NO_FLAGS),), tag)
 
 
-def send_answer(call: Any, message: bytes, close_watched: bool, tag: Tag) -> None:
+def send_answer(call: Any, message: bytes, close_watched: bool, tag: Tag, trailing: Metadata = ()) -> None:
     """Sends the only message of a call and ends it with OK."""
     operations = [
         cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS),
         cygrpc.SendMessageOperation(message, _NO_FLAGS),
-        cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", _NO_FLAGS),
+        cygrpc.SendStatusFromServerOperation(trailing, cygrpc.StatusCode.ok, b"", _NO_FLAGS),
     ]
     if not close_watched:
         operations.append(cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS))

@@ -47,6 +47,7 @@ from rankserve_server.transport.services import HEALTH_SERVICE, RANKING_SERVICE,
 if TYPE_CHECKING:
     from rankserve_server.metrics.call_counts import CallCounts, MethodCounts
     from rankserve_server.metrics.queue_counts import QueueCounts
+    from rankserve_server.observing.call_observer import CallObserver
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Lane:
         accepted: unary calls that came in this round and were not refused.
         arrived: requests to be planned in this round.
         jobs: what waits for the engine.
+        observer: who sees calls; None where nobody does.
         scored: requests to be answered in this round.
         in_flight: requests that are being answered.
         streams: the calls with a stream of requests that are open.
@@ -111,6 +113,7 @@ class Lane:
         protocols: Sequence[ProtocolService] = (),
         calls: "CallCounts | None" = None,
         queue: "QueueCounts | None" = None,
+        observer: "CallObserver | None" = None,
     ) -> None:
         """Before the server starts.
 
@@ -124,8 +127,10 @@ class Lane:
             protocols: further services; of them it takes all that is not slow.
             calls: counts calls; None where nobody does.
             queue: counts what becomes of jobs; likewise.
+            observer: sees calls; likewise.
         """
         self._call_counts = calls
+        self.observer = observer
         self.planner = planner
         self.limits = limits
         self.health = health
@@ -133,7 +138,7 @@ class Lane:
         self.reflect = reflection_answers(protocols)
         self.accepted = 0
         self.arrived: list[Request] = []
-        self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue)
+        self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue, observer)
         self.scored: list[Request] = []
         self.in_flight = 0
         self.streams: set[StreamCall] = set()
@@ -293,6 +298,8 @@ class _Arrivals:
                 self.ask()
             self._lane.calls += 1
             call, gate = self._call_type(self._lane, event, self._counts), self._lane.gate
+            if self._lane.observer is not None:
+                call.seen = self._lane.observer.begin(self._method, event.invocation_metadata)
             refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
             if refusal is None:
                 call.start()

@@ -14,6 +14,7 @@ from rankserve_server.transport import grpc_core
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.call_counts import MethodCounts
+    from rankserve_server.observing.seen_call import SeenCall
     from rankserve_server.transport.lane import Lane
 
 # From so many queued candidates on, some milliseconds of work, a call is dropped when its client goes. To watch for
@@ -43,9 +44,13 @@ class Request(Protocol):
 
 
 class LaneCall(ABC):
-    """What all calls have in common."""
+    """What all calls have in common.
 
-    __slots__ = ("_arrival", "_arrived", "_call", "_close_watched", "_counts", "_lane")
+    Attributes:
+        seen: what is noted of it; None where nobody sees calls.
+    """
+
+    __slots__ = ("_arrival", "_arrived", "_call", "_close_watched", "_counts", "_lane", "seen")
 
     def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None") -> None:
         """A call that has arrived; `counts` is where it counts, None where nobody does."""
@@ -58,6 +63,7 @@ class LaneCall(ABC):
         self._arrival = arrival
         self._call = arrival.call
         self._close_watched = False
+        self.seen: SeenCall | None = None
 
     @abstractmethod
     def start(self) -> None:
@@ -83,10 +89,17 @@ class LaneCall(ABC):
     def _count_end(self, code: int) -> None:
         if self._counts is not None:
             self._counts.ended(code, self._arrived)
+        if self.seen is not None:
+            self.seen.end(code)
+
+    def _trailers(self) -> grpc_core.Metadata:
+        """What is sent with the status, whatever that is."""
+        return () if self.seen is None else self.seen.trailers
 
     def _fail(self, error: Exception, started: bool, tag: grpc_core.Tag) -> None:
-        code, message, trailers = call_status_of(error)
+        code, message, trailers = call_status_of(error, "" if self.seen is None else self.seen.request_id)
         self._count_end(code.value[0])
+        trailers = (*trailers, *self._trailers())
         grpc_core.send_status(self._call, code.value[0], message, trailers, started, self._close_watched, tag)
 
 
@@ -152,9 +165,12 @@ class _UnaryCall(LaneCall):
     def send(self) -> None:
         self._sent = True
         if self._error is None:
-            grpc_core.send_answer(self._call, self._answer, self._close_watched, self)
+            grpc_core.send_answer(self._call, self._answer, self._close_watched, self, self._trailers())
             if self._counts is not None:
                 self._counts.answered(self._arrived)
+            if self.seen is not None:
+                self.seen.answered(self.message or b"", self._answer)
+                self.seen.end(grpc_core.OK)
         else:
             if self.message is not None:
                 self._count_received()
@@ -173,6 +189,8 @@ class _UnaryCall(LaneCall):
         lane.planner.check_ready()
         self._planned = self._plan(self.message, plain)
         jobs = self._planned.jobs
+        if self.seen is not None:
+            self.seen.planned(jobs)
         if not jobs:
             lane.scored.append(self)
             return

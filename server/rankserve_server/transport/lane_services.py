@@ -39,7 +39,7 @@ class _ServiceCall(LaneCall):
         raise NotImplementedError
 
     def _answer(self, message: bytes) -> None:
-        grpc_core.send_answer(self._call, message, self._close_watched, Notice(self._on_end))
+        grpc_core.send_answer(self._call, message, self._close_watched, Notice(self._on_end), self._trailers())
         self._count_sent()
         self._count_end(grpc_core.OK)
 
@@ -99,7 +99,13 @@ class OpenCall(_ServiceCall):
         if error is None:
             self._count_end(grpc_core.OK)
             grpc_core.send_status(
-                self._call, grpc_core.OK, "", (), started=True, close_watched=True, tag=Notice(self._on_end)
+                self._call,
+                grpc_core.OK,
+                "",
+                self._trailers(),
+                started=True,
+                close_watched=True,
+                tag=Notice(self._on_end),
             )
         else:
             self._fail(error, started=True, tag=Notice(self._on_end))

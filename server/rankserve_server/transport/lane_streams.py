@@ -110,7 +110,7 @@ class StreamCall(LaneCall):
         else:
             self._count_end(grpc_core.OK)
             grpc_core.send_status(
-                self._call, grpc_core.OK, "", (), started=True, close_watched=True, tag=Notice(nothing)
+                self._call, grpc_core.OK, "", self._trailers(), started=True, close_watched=True, tag=Notice(nothing)
             )
 
     def _on_close(self, event: Any) -> None:
@@ -189,6 +189,8 @@ class _StreamAnswer:
         if self.response is None and self._planned is not None:
             try:
                 self.response = self._planned.encoded_response()
+                if self._call.seen is not None:
+                    self._call.seen.answered(self.message, self.response)
             except Exception as error:  # the stream goes on
                 self.response = self._call.refusal_of(self.message, error)
 
@@ -207,6 +209,8 @@ class _StreamAnswer:
             raise refusal
         self._planned = self._call.plan(self.message, plain)
         jobs = self._planned.jobs
+        if self._call.seen is not None:
+            self._call.seen.planned(jobs)
         for job in jobs:
             job.on_done = self._note_scored
         self._lane.jobs.add(*jobs)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import grpc
 
+from rankserve_server.observing.seen_call import current_request_id, with_trailers_of_call
 from rankserve_server.protocols.service import Answer
 from rankserve_server.service.async_scoring import Unary
 from rankserve_server.service.calls import Context, fail, message_read
@@ -25,8 +26,8 @@ class _Threaded:
         try:
             return self._answer(request)
         except Exception as error:  # a bug too must reach the client as a status
-            code, message, trailers = call_status_of(error)
-            context.set_trailing_metadata(trailers)
+            code, message, trailers = call_status_of(error, current_request_id())
+            context.set_trailing_metadata(with_trailers_of_call(trailers))
             context.abort(code, message)
 
 

@@ -12,12 +12,15 @@ from rankserve_server.config import ServerConfig
 from rankserve_server.limits import ConnectionLimits
 from rankserve_server.metrics.call_counts import CallCounts
 from rankserve_server.metrics.counted_services import CountedServices
+from rankserve_server.observing.observed_services import ObservedServices
 from rankserve_server.protocols.described import described_pool
 from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.service.conversion import parsed
 
 if TYPE_CHECKING:
     import grpc
+
+    from rankserve_server.observing.call_observer import CallObserver
 
 RANKING_SERVICE = ranking_pb2.DESCRIPTOR.services_by_name["RankingService"].full_name
 MODEL_SERVICE = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
@@ -91,12 +94,15 @@ def add_port(
     return server.add_secure_port(address, credentials)
 
 
-def registry_of(server: "grpc.Server | grpc.aio.Server", calls: CallCounts | None) -> Any:
-    """Where services are registered: at the server itself, or where their calls are counted too.
+def registry_of(
+    server: "grpc.Server | grpc.aio.Server", calls: CallCounts | None, observer: "CallObserver | None" = None
+) -> Any:
+    """Where services are registered: at the server itself, or where their calls are counted or seen too.
 
-    Generated code takes either for a server, whatever it says.
+    Generated code takes any of them for a server, whatever it says.
     """
-    return server if calls is None else CountedServices(server, calls)
+    registry: Any = server if calls is None else CountedServices(server, calls)
+    return registry if observer is None else ObservedServices(server, registry, observer)
 
 
 def enable_reflection(registry: Any, protocols: Sequence[ProtocolService]) -> None:

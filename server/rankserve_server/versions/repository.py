@@ -16,6 +16,7 @@ from rankserve_server.versions.serving_plan import change_plan
 from rankserve_training.artifact import ArtifactError, list_names
 
 if TYPE_CHECKING:
+    from rankserve_server.tracing.load_trace import SwapTrace
     from rankserve_server.versions.routes import Routes
 
 _log = logging.getLogger(__name__)
@@ -24,7 +25,14 @@ _log = logging.getLogger(__name__)
 class Repository:
     """The models of a directory. Any thread may select; what changes them is done one at a time."""
 
-    def __init__(self, models_dir: Path, default_name: str | None, keep: int, load: Load) -> None:
+    def __init__(
+        self,
+        models_dir: Path,
+        default_name: str | None,
+        keep: int,
+        load: Load,
+        tell_swap: "Callable[[SwapTrace], None] | None" = None,
+    ) -> None:
         """Looks at nothing yet.
 
         Args:
@@ -32,7 +40,9 @@ class Repository:
             default_name: which model answers requests that name none; None for the only one.
             keep: how many of the newest versions of a model are loaded; 0 for all.
             load: loads one version.
+            tell_swap: is told when requests go to another version; None where nobody wants to know.
         """
+        self._tell_swap = tell_swap
         self._models_dir = models_dir
         self._default_name = default_name
         self._keep = keep
@@ -273,6 +283,15 @@ class Repository:
 
     def _routes_changed(self, model: ModelVersions) -> None:
         """The one step in which a model's requests go to other versions."""
+        if self._tell_swap is not None and model.routes is not None:
+            from rankserve_server.tracing.load_trace import swap_traced
+
+            with swap_traced(model.name, str(model.routes.current.version), self._tell_swap):
+                self._take_over(model)
+        else:
+            self._take_over(model)
+
+    def _take_over(self, model: ModelVersions) -> None:
         others = {name: routes for name, routes in self._routes.items() if name != model.name}
         self._routes = others if model.routes is None else {**others, model.name: model.routes}
 

@@ -19,10 +19,8 @@ import numpy.typing as npt
 
 from rankserve_server.errors import RequestError
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.ranking import Plan, Ranking, RankQuery
-from rankserve_server.score_batch import ScoreBatch
-from rankserve_server.score_job import ScoreJob
-from rankserve_server.score_slice import next_slice
+from rankserve_server.ranking import Ranking, RankQuery
+from rankserve_server.ranking_alone import rank_alone
 
 if TYPE_CHECKING:
     from rankserve_server.versions.repository import Repository
@@ -161,7 +159,7 @@ class ShadowScorer:
     def _compare(self, shadow: LoadedModel, query: RankQuery, answer: Ranking) -> None:
         totals = self._totals_of(shadow)
         try:
-            totals.add(answer, _ranked(shadow, query))
+            totals.add(answer, rank_alone(shadow, query))
         except RequestError:  # it cannot do what this request asks for
             totals.failed += 1
         except Exception:
@@ -194,15 +192,3 @@ def kendall_tau(places: npt.NDArray[np.int64]) -> float:
         return 1.0
     signs = np.sign(places[None, :] - places[:, None])
     return float(np.triu(signs).sum() / (count * (count - 1) / 2))
-
-
-def _ranked(model: LoadedModel, query: RankQuery) -> Ranking:
-    plan = Plan(query, model)
-    job = ScoreJob(model.engine, plan.user_row, plan.item_rows, newcomer=plan.newcomer)
-    while job.remaining:
-        piece = next_slice(job)
-        ScoreBatch([piece], []).finish()
-        if job.error is not None:
-            raise job.error
-        job.scored = piece.stop
-    return plan.finish(job.scores)

@@ -18,7 +18,7 @@ from rankserve_client.bench.open_loop import run_open_loop
 from rankserve_client.bench.plan import Plan
 from rankserve_client.bench.tally import Counts, Tally
 from rankserve_client.bench.worker import run_load
-from rankserve_client.bench.workload import Request, make_requests
+from rankserve_client.bench.workload import AnyRequest, make_requests
 
 SERVICE_TIME = 0.02
 
@@ -40,7 +40,7 @@ def one_at_a_time(request: ranking_pb2.RankRequest, lock: threading.Lock = threa
 class Ended:
     """A call that has ended already."""
 
-    def __init__(self, request: Request, code: grpc.StatusCode = grpc.StatusCode.OK) -> None:
+    def __init__(self, request: AnyRequest, code: grpc.StatusCode = grpc.StatusCode.OK) -> None:
         self._request = request
         self._code = code
 
@@ -64,7 +64,7 @@ class ScriptedConnections(Connections):
         self._seconds = seconds
         self._code = code
 
-    def call(self, number: int, request: Request) -> Any:  # noqa: ARG002  # the signature of a connection
+    def call(self, number: int, request: AnyRequest) -> Any:  # noqa: ARG002  # the signature of a connection
         time.sleep(self._seconds)
         return Ended(request, self._code)
 

@@ -20,6 +20,7 @@ from rankserve_server.config import ServerConfig, TransportName
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
+from rankserve_server.observing.observing_config import ObservingConfig
 from rankserve_server.server import Server
 from server.fake_engine import FakeEngine
 from server.small_model import small_model
@@ -111,7 +112,12 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: TransportN
 
     @asynccontextmanager
     async def local_server(
-        *, loaded: threading.Event | None = None, drain_seconds: float = 30.0, grace_seconds: float = 0.0, **limits: int
+        *,
+        loaded: threading.Event | None = None,
+        drain_seconds: float = 30.0,
+        grace_seconds: float = 0.0,
+        observing: ObservingConfig | None = None,
+        **limits: int,
     ) -> AsyncIterator[LocalServer]:
         model = small_model()
         monkeypatch.setattr(VersionLoader, "load", lambda loader, *_, **__: _loaded(model, loaded, loader.checkpoint))
@@ -122,6 +128,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: TransportN
             grace_seconds=grace_seconds,
             transport=transport,
             limits=Limits(**limits),
+            observing=observing or ObservingConfig(),
         )
         async with grpc.aio.insecure_channel(config.address, _RECONNECT_AT_ONCE) as channel:
             assert isinstance(model.engine, FakeEngine)

@@ -91,7 +91,7 @@ def test_ratings_off_the_scale(from_files: Training, tmp_path: Path) -> None:
 
 
 def test_usage_of_evaluate(tmp_path: Path) -> None:
-    missing = "give --model, to test it, or --preset, to train and test by it"
+    missing = "give --model, to test it, --preset, to train and test by it, or --log, to test what was ranked"
     assert usage_error(rankserve("evaluate", cwd=tmp_path)) == missing
     both = rankserve("evaluate", "--model", "m", "--preset", "tutorial", cwd=tmp_path)
     assert usage_error(both) == "--model and --preset exclude each other"

@@ -24,6 +24,7 @@ Examples:
   rankserve evaluate --model models/shop/3 --ratings newer.csv
   rankserve evaluate --preset two-tower --protocol folds
   rankserve evaluate --preset two-tower --protocol new-users
+  rankserve evaluate --log requests.jsonl --ratings outcomes.csv
 
 \b
 Protocols, each of which trains and publishes nothing:
@@ -36,12 +37,19 @@ Protocols, each of which trains and publishes nothing:
 
 \b
 --json writes one object: name, version, protocol, rows, metrics, evaluation;
-with --preset only what is in evaluation"""
+with --preset only what is in evaluation; with --log: log, rankings, bad_lines,
+versions [{name, version, rankings, joined, rows, measures {key: {value, low, high, count}}}]"""
 
 
 @click.command(epilog=_EPILOG)
 @click.option("--model", type=_FILE, help="MODELS_DIR/NAME (its newest version) or MODELS_DIR/NAME/VERSION.")
 @click.option("--preset", metavar="NAME", help="Instead of a model: a recipe, which is trained by the --protocol.")
+@click.option(
+    "--log",
+    "log_file",
+    type=_FILE,
+    help="Instead of both: a request log of `rankserve serve`, whose rankings are tested by the --ratings since.",
+)
 @click.option("--protocol", type=click.Choice(_PROTOCOLS), help="With --preset.  [default: split]")
 @click.option("--folds", type=click.IntRange(2, 100), help="For the protocol folds.  [default: 5]")
 @click.option("--dataset", metavar="NAME", help="With --preset: a known data set.  [default: movielens/100k]")
@@ -59,6 +67,7 @@ with --preset only what is in evaluation"""
 def evaluate(
     model: Path | None,
     preset: str | None,
+    log_file: Path | None,
     protocol: str | None,
     folds: int | None,
     dataset: str | None,
@@ -73,7 +82,8 @@ def evaluate(
     """Measure how good predictions and rankings are on ratings that were not trained on.
 
     Given a model and the ratings that it was trained on, it tests those that were held out; given others, all of them.
-    Given a preset, it trains by one of the protocols below and tests what that holds out.
+    Given a preset, it trains by one of the protocols below and tests what that holds out. Given a request log, it tests
+    the rankings that a server has given.
     """
     from rankserve_training.cli.report import check_writable
 
@@ -90,13 +100,20 @@ def evaluate(
     }
     if model is not None and preset is not None:
         raise click.UsageError("--model and --preset exclude each other")
+    if log_file is not None and (model is not None or preset is not None):
+        raise click.UsageError("--log says which models have ranked: it excludes --model and --preset")
     if preset is None:
-        if model is None:
-            raise click.UsageError("give --model, to test it, or --preset, to train and test by it")
+        if model is None and log_file is None:
+            raise click.UsageError(
+                "give --model, to test it, --preset, to train and test by it, or --log, to test what was ranked"
+            )
         for option, value in only_with_preset.items():
             if value is not None:
-                raise click.UsageError(f"{option} goes with --preset, not with --model")
-        _evaluate_model(model, ratings, html_file, json_file)
+                raise click.UsageError(f"{option} goes with --preset, not with --{'model' if model else 'log'}")
+        if log_file is not None:
+            _evaluate_log(log_file, ratings, html_file, json_file)
+        elif model is not None:
+            _evaluate_model(model, ratings, html_file, json_file)
         return
     if folds is not None and protocol != "folds":
         raise click.UsageError("--folds goes with --protocol folds")
@@ -118,6 +135,17 @@ def evaluate(
         result = trial.run(protocol or _PROTOCOLS[0], folds or _FOLDS)
     show_result(result, html_file)
     write_json(json_file, result.to_json())
+
+
+def _evaluate_log(log_file: Path, ratings: Path | None, html_file: Path | None, json_file: Path | None) -> None:
+    if ratings is None:
+        raise click.UsageError("--log needs --ratings: what was rated since")
+    if html_file is not None:
+        raise click.UsageError("--html is for --model and --preset, not for --log")
+    with one_line_failures():
+        from rankserve_training.cli.logged import evaluate_logged
+
+        evaluate_logged(log_file, ratings, json_file)
 
 
 def _evaluate_model(model: Path, ratings: Path | None, html_file: Path | None, json_file: Path | None) -> None:

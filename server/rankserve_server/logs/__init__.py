@@ -1,0 +1,1 @@
+"""What the server says: its own log, and a line for each call."""

@@ -1,0 +1,1 @@
+"""What an operator can see of single calls: which of them are looked at, and who is told of them."""

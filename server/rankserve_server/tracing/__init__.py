@@ -1,0 +1,1 @@
+"""Calls, batches and loads as spans of OpenTelemetry."""
