@@ -18,6 +18,7 @@ import client_cost
 import correctness
 import engine
 import fairness
+import gateway_cost
 import h2load
 import latency
 import metrics_cost
@@ -43,6 +44,7 @@ _SECTIONS = {
     "security_cost": ("What TLS and tokens cost", security_cost.run),
     "metrics_cost": ("What metrics cost", metrics_cost.run),
     "tracing_cost": ("What tracing and logs cost", tracing_cost.run),
+    "gateway_cost": ("What JSON over HTTP costs", gateway_cost.run),
     "correctness": ("Answers under load", correctness.run),
 }
 
