@@ -56,7 +56,7 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "reflection": "off",
     }
     trusted = (Path("one.pem"), Path("two.pem"))
-    apart = {"limits", "connections", "reuse_port", "metrics_socket", "security", "other_protocols"}
+    apart = {"limits", "connections", "reuse_port", "metrics_socket", "security", "other_protocols", "quiet"}
     assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
     assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
     flags = values | LIMITS | CONNECTIONS | security
