@@ -12,7 +12,8 @@ from checks.documentation import FENCE
 from integration.server_process import free_port
 
 _BINARIES: Final = Path(sys.executable).parent
-_DEFAULT_PORT: Final = "50051"
+# Of the commands that listen, by the port that they take unless they are told another.
+_PORT_VARIABLES: Final = {"50051": "RANKSERVE_SERVE_PORT", "8080": "RANKSERVE_GATEWAY_PORT"}
 _PORT: Final = re.compile(r"(?:(?<=127\.0\.0\.1:)|(?<=localhost:)|(?<=port )|(?<=port=)|(?<=port = ))(\d{4,5})\b")
 # What runs until somebody ends it: the next line is typed in another terminal, or this one is in the background.
 _SERVER: Final = re.compile(r"(?:[A-Z_]+=\S* )*rankserve (serve|gateway)\b(?!.*(?:--print-config|--help|-h\b))")
@@ -67,19 +68,20 @@ def run_page(page: Page, directory: Path, server: str | None = None) -> "subproc
         directory: where the models and files are that the page takes for granted; also the reader's home.
         server: address of a server that is there already.
     """
-    port = server.rpartition(":")[2] if server else str(free_port())
-    ports = {_DEFAULT_PORT: port}
+    ports = {port: str(free_port()) for port in _PORT_VARIABLES}
+    if server:
+        ports["50051"] = server.rpartition(":")[2]
 
     def other_port(match: re.Match[str]) -> str:
         return ports.setdefault(match[1], str(free_port()))
 
     script = _PORT.sub(other_port, page.script())
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RANKSERVE_")}
+    environment |= {variable: ports[port] for port, variable in _PORT_VARIABLES.items()}
     environment |= {
         "HOME": str(directory),
         "PATH": f"{_BINARIES}:{os.environ['PATH']}",
-        "RANKSERVE_SERVE_PORT": port,
-        "RANKSERVE_SERVER": f"127.0.0.1:{port}",
+        "RANKSERVE_SERVER": f"127.0.0.1:{ports['50051']}",
     }
     return subprocess.run(
         ["bash", "-c", script],
