@@ -11,7 +11,10 @@ from checks.documentation import Command, commands, inline_code, links
 from checks.repository import COMMANDS, ROOT
 
 # CHANGELOG.md is left out: it tells of what was.
-PAGES = [ROOT / "README.md", *(page for folder in ("deploy", "benchmarks", "docs") for page in (ROOT / folder).rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *(page for folder in ("deploy", "benchmarks", "docs") for page in (ROOT / folder).rglob("*.md")),
+]
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 # `rankserve ready on ADDRESS` is what the server prints, not a command.
 NOT_COMMANDS = {"ready"}
