@@ -9,6 +9,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,19 +55,21 @@ def candidates(count: int) -> list[int]:
     return chosen.sample(range(1, ITEMS + 1), count) if count <= ITEMS else chosen.choices(range(1, ITEMS + 1), k=count)
 
 
-def measure(process: Process, count: int, requests: int) -> Round:
+def measure(
+    process: Process, count: int, requests: int, cpu_seconds: Callable[[Process], float] = Process.cpu_seconds
+) -> Round:
     """Sends `requests` requests of `count` candidates, `CONNECTIONS * STREAMS` at a time."""
     protocol = process.contender.protocol
     with tempfile.TemporaryDirectory() as directory:
         body, log = Path(directory, "body"), Path(directory, "log")
         body.write_bytes(frame(protocol.encode(USER, candidates(count))))
-        before = process.cpu_seconds()
+        before = cpu_seconds(process)
         command = ["h2load", f"-n{requests}", f"-c{CONNECTIONS}", f"-m{STREAMS}", f"-d{body}", f"--log-file={log}"]
         metadata = (("content-type", "application/grpc"), ("te", "trailers"), *protocol.metadata)
         headers = [f"-H{name}: {value}" for name, value in metadata]
         url = f"{process.url}/{protocol.method}"
         output = subprocess.run([*command, *headers, url], check=True, capture_output=True, text=True).stdout
-        cpu = process.cpu_seconds() - before
+        cpu = cpu_seconds(process) - before
         if f"{requests} succeeded" not in output:
             raise RuntimeError(f"{process.contender.name} failed:\n{output}")
         latencies = [int(line.split()[2]) / 1e3 for line in log.read_text().splitlines()]

@@ -17,6 +17,7 @@ from protocols import RANKING, Protocol
 BASELINES = Path(__file__).parent / "baselines"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _LOOK_EVERY = 0.05
+_SCHEDULED_TIME = 2
 
 
 class TooLargeError(Exception):
@@ -113,6 +114,11 @@ class Process:
         """User and system time of all threads so far, of its processes and of those that they have waited for."""
         ticks = sum(int(field) for pid in self._tree() for field in _stat(pid)[11:15])
         return ticks / _TICKS_PER_SECOND
+
+    def own_cpu_seconds(self) -> float:
+        """The same of the process alone, to the nanosecond: the former goes by hundredths of a second."""
+        # How Linux makes the id of a process' clock (clock_getcpuclockid).
+        return time.clock_gettime(~self._process.pid << 3 | _SCHEDULED_TIME)
 
     def resident_mib(self) -> float:
         """Memory that it has now; what its processes share is counted for each of them."""

@@ -31,12 +31,22 @@ from rankserve_client.channel import channel_options, service_config
         ("metadata", {"key-bin": "text"}),
         ("metadata", ["key"]),
         ("channel", "channel"),
+        ("tracer_provider", "provider"),
     ],
 )
 def test_a_bad_constructor_argument_is_named_with_its_value(kind: Kind, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"`{name}`") as caught:
         AnyClient(kind, None if name == "channel" else "127.0.0.1:1", **{name: value})
     assert str(next(iter(value)) if name == "metadata" else value) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", "two words", "x" * 129, b"bytes", 7])
+async def test_a_request_id_that_the_server_would_not_take_is_refused(kind: Kind, value: Any) -> None:
+    client = AnyClient(kind, "127.0.0.1:1")
+    with pytest.raises(ValueError, match="`request_id` must be 1 to 128 letters, digits and ") as caught:
+        await client.rank(1, [1], request_id=value)
+    assert str(value) in str(caught.value)
+    await client.close()
 
 
 def test_needs_a_target_or_a_channel(kind: Kind) -> None:

@@ -71,7 +71,16 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "warmup_seconds": 1.5,
     }
     trusted = (Path("one.pem"), Path("two.pem"))
-    apart = {"limits", "connections", "reuse_port", "metrics_socket", "security", "other_protocols", "observing", "quiet"}
+    apart = {
+        "limits",
+        "connections",
+        "reuse_port",
+        "metrics_socket",
+        "security",
+        "other_protocols",
+        "observing",
+        "quiet",
+    }
     assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
     assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
     assert observing.keys() == {field.name for field in fields(ObservingConfig)} - {"stdout"}

@@ -1,8 +1,10 @@
 """Files that lines are added to while somebody renames, removes or tears them."""
 
+import fcntl
 import multiprocessing
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,29 @@ def test_several_processes_put_one_file_aside_and_tear_no_line(tmp_path: Path) -
     assert MIB <= aside.stat().st_size < 1.1 * MIB
     lines = path.read_bytes().splitlines() + aside.read_bytes().splitlines()
     assert {line.partition(b" ")[2] for line in lines} == {b"x" * 1_000}
+
+
+def test_who_waits_to_put_a_file_aside_finds_that_another_has(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * MIB + b"\n")
+    file, other = LineFile(path, 0o600, max_mib=1), os.open(path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    adding = threading.Thread(target=file.add, args=(b"mine\n",))
+    adding.start()
+    while not _waits_for_lock(os.fstat(other).st_ino):
+        time.sleep(0.01)
+    path.rename(tmp_path / "log.1")
+    path.write_bytes(b"the other's\n")
+    os.close(other)  # and with it the lock
+    adding.join()
+    file.close()
+    assert path.read_bytes() == b"the other's\nmine\n"
+    assert (tmp_path / "log.1").stat().st_size == MIB + 1
+
+
+def _waits_for_lock(inode: int) -> bool:
+    locks = Path("/proc/locks").read_text().splitlines()
+    return any("->" in lock and lock.split()[6].endswith(f":{inode}") for lock in locks)
 
 
 def test_what_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
