@@ -10,7 +10,7 @@ const STRANGER = "0";
 const NONE = "none";
 const PAUSE_MS = 200;
 const RETRY_MS = 2000;
-const STARTING = 503;
+const MAY_PASS = [0, 502, 503, 504];
 
 const at = (id) => document.getElementById(id);
 
@@ -33,6 +33,12 @@ function trouble(error) {
   const login = error?.status === 401 ? " Give a token below." : "";
   at("trouble").textContent = `${error.message}${login}`;
   at("trouble").hidden = false;
+}
+
+// Where nothing is wrong with what was asked: the server may be about to start.
+function againLater(error, action) {
+  clearTimeout(waiting);
+  if (MAY_PASS.includes(error.status)) waiting = setTimeout(action, RETRY_MS);
 }
 
 function history(model) {
@@ -81,6 +87,7 @@ function says(shown, change) {
 // Asks anew. `change` says what was rated: then the ranking is compared with the one before.
 async function refresh(change = "") {
   asking.abort();
+  clearTimeout(waiting);
   asking = new AbortController();
   const { signal } = asking;
   const model = chosen();
@@ -104,6 +111,7 @@ async function refresh(change = "") {
     await showHistory(model, signal);
   } catch (error) {
     trouble(error);
+    againLater(error, () => Promise.all([refresh(change), find()]));
   }
   // Where it was aborted, another one is under way.
   if (!signal.aborted) at("ranking").setAttribute("aria-busy", "false");
@@ -255,14 +263,12 @@ function listen() {
 }
 
 async function start() {
-  clearTimeout(waiting);
   try {
     models = (await api.models()).filter((model) => model.state === "ready");
-    if (!models.length) throw new api.Refused(STARTING, "The server serves no model yet.");
+    if (!models.length) throw new api.Refused(503, "The server serves no model yet.");
   } catch (error) {
     trouble(error);
-    // It may be about to start.
-    if (error.status === STARTING || error.status === 0) waiting = setTimeout(start, RETRY_MS);
+    againLater(error, start);
     return;
   }
   const names = [...new Set(models.map((model) => model.name))];
