@@ -101,7 +101,8 @@ def _typed(line: str) -> str:
     if server:
         kind = server[1]
         command = re.sub(r"\s*&?\s*(?:#.*)?$", "", line)
-        return f"stop {kind}\n>{kind}.log 2>&1 {command} &\nstarted {kind}"
+        # The log of one before is emptied first: its ready line must not be taken for the new one's.
+        return f"stop {kind}\n: >{kind}.log\n>{kind}.log 2>&1 {command} &\nstarted {kind}"
     if _TRAINING.match(line):
         return f"{line.partition(' #')[0]} --print-config >/dev/null"
     return line
