@@ -125,6 +125,13 @@ def test_a_file_that_is_not_there_is_one_line(config: Path) -> None:
     assert (result.exit_code, result.stderr) == (1, f"Error: {config}: No such file or directory\n")
 
 
+def test_what_only_the_command_can_refuse_is_named_too(config: Path) -> None:
+    config.write_text('[rank]\nhistory = ["5"]\n')
+    result = run(f"rank --config {config}")
+    assert result.exit_code == 2
+    assert f"Invalid value for history in {config}, [rank]: '5' is not ITEM=RATING" in result.stderr
+
+
 def test_a_wrong_variable_is_named() -> None:
     result = run("serve", RANKSERVE_SERVE_TRANSPORT="dircet")
     assert result.exit_code == 2

@@ -14,7 +14,7 @@ import pytest
 from checks.repository import ROOT
 from integration.server_process import running_server
 from integration.tower_versions import edit_manifest
-from integration.typed_pages import Page, run_page
+from integration.typed_pages import SECONDS, Page, run_page
 from training import own_models
 
 MODELS = {
@@ -47,6 +47,7 @@ def address(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield server.address
 
 
+@pytest.mark.timeout(SECONDS + 100)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.stem)
 def test_what_a_page_says_works(
     page: Page, files: Path, models_dir: Path, tmp_path: Path, request: pytest.FixtureRequest

@@ -27,7 +27,7 @@ def use(context: click.Context, path: tuple[str, ...], file: str | None) -> None
             which.
         OSError: it cannot be read.
     """
-    origins: dict[str | None, str] = {}
+    origins: dict[str, str] = {}
     context.meta[_TABLES] = origins
     context.meta[_FILE] = file
     if file is None:
@@ -36,19 +36,11 @@ def use(context: click.Context, path: tuple[str, ...], file: str | None) -> None
     _check_tables(file, content)
     defaults: dict[str, Any] = {}
     for table, options in _tables_of(context.command, path):
-        if not options:
-            continue
-        values = _table(file, content, table)
-        for key, value in values.items():
-            if isinstance(value, dict) and _is_subcommand(context, key):
-                continue
+        if options:
             where = f"{file}, [{'.'.join(table)}]"
-            option = options.get(key)
-            if option is None:
-                raise click.ClickException(f"{where}: there is no setting {key!r}.{did_you_mean(key, options)}")
-            _check(context, option, value, f"{where} {key} = {_shown(value)}")
-            defaults[option.name or ""] = value if not _takes_several(option) or isinstance(value, list) else [value]
-            origins[option.name] = where
+            values = _checked(context, _table(file, content, table), options, where)
+            defaults |= values
+            origins |= dict.fromkeys(values, where)
     context.default_map = defaults
 
 
@@ -58,10 +50,26 @@ def used(context: click.Context) -> str | None:
     return file
 
 
-def origin_of(context: click.Context, option: click.Option) -> str:
+def origin_of(context: click.Context, option: click.Parameter) -> str:
     """Which file and table the value of an option came from."""
-    origins: dict[str | None, str] = context.meta[_TABLES]
-    return origins[option.name]
+    origins: dict[str, str] = context.meta[_TABLES]
+    return origins[option.name or ""]
+
+
+def _checked(
+    context: click.Context, values: dict[str, Any], options: dict[str, click.Option], where: str
+) -> dict[str, Any]:
+    """The values of a table by the names of the parameters that they are for."""
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and _is_subcommand(context, key):
+            continue
+        option = options.get(key)
+        if option is None:
+            raise click.ClickException(f"{where}: there is no setting {key!r}.{did_you_mean(key, options)}")
+        _check(context, option, value, f"{where} {key} = {_shown(value)}")
+        found[option.name or ""] = value if not _takes_several(option) or isinstance(value, list) else [value]
+    return found
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import click
 from click.core import ParameterSource
 
-from rankserve_client.cli.setting_names import set_variable
+from rankserve_client.cli.config_file import origin_of
+from rankserve_client.cli.setting_names import key_of, set_variable
 from rankserve_client.cli.suggestions import did_you_mean
 
 _REFUSED_CHOICE = re.compile(r"'(.*?)' is not one of ")
@@ -29,6 +30,9 @@ def _explained(error: click.BadParameter, parameter: click.Parameter, context: c
     refused = _REFUSED_CHOICE.match(message)
     if refused and isinstance(parameter.type, click.Choice):
         message += did_you_mean(refused[1], map(str, parameter.type.choices))
-    if context.get_parameter_source(parameter.name or "") is ParameterSource.ENVIRONMENT:
+    source = context.get_parameter_source(parameter.name or "")
+    if source is ParameterSource.ENVIRONMENT:
         hint = f"the environment variable {set_variable(parameter)}"
+    elif source is ParameterSource.DEFAULT_MAP and isinstance(parameter, click.Option):
+        hint = f"{key_of(parameter)} in {origin_of(context, parameter)}"
     return click.BadParameter(message, context, parameter, hint)
