@@ -165,7 +165,8 @@ class _UnaryCall(LaneCall):
     def send(self) -> None:
         self._sent = True
         if self._error is None:
-            grpc_core.send_answer(self._call, self._answer, self._close_watched, self, self._trailers())
+            trailing = () if self.seen is None else self.seen.trailers
+            grpc_core.send_answer(self._call, self._answer, self._close_watched, self, trailing)
             if self._counts is not None:
                 self._counts.answered(self._arrived)
             if self.seen is not None:

@@ -69,10 +69,11 @@ async def test_failures_are_logged_whatever_the_sample(serve: Serve, tmp_path: P
         with pytest.raises(grpc.aio.AioRpcError):
             await nothing(b"", timeout=10)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [(line["method"].rpartition("/")[2], line["code"]) for line in lines] == [
-        ("Rank", "INVALID_ARGUMENT"),
+    # A call that a thread answers may be noted after the next one.
+    assert sorted((line["method"].rpartition("/")[2], line["code"]) for line in lines) == [
         ("GetModel", "NOT_FOUND"),
         ("Method", "UNIMPLEMENTED"),
+        ("Rank", "INVALID_ARGUMENT"),
     ]
 
 
