@@ -80,7 +80,8 @@ def test_it_works_by_keyboard_and_says_what_is_wrong(gateway: Gateway) -> None:
         unnamed += " && !e.getAttribute('aria-label') && !e.textContent.trim()).map((e) => e.outerHTML)"
         assert page.driver.execute_script(unnamed) == []
         page.find("#search").send_keys("item 45")
-        page.wait_for("return document.querySelector('#found span')?.innerText.startsWith('Item 45')")
+        titles_found = "const found = [...document.querySelectorAll('#found li > span')]; return found.length > 0"
+        page.wait_for(f"{titles_found} && found.every((title) => title.innerText.includes('45'))")
         page.find("#found select").send_keys("4")
         page.wait_for("return document.querySelectorAll('#rated li').length === 1")
         page.wait_until_ranked()
