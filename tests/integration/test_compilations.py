@@ -37,7 +37,8 @@ def test_nothing_compiles_under_mixed_traffic(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
     monkeypatch.setenv("JAX_LOG_COMPILES", "1")
-    server = start_server("--transport", transport).wait_until_ready()
+    # Not forked: JAX has to read that as it is imported.
+    server = start_server("--transport", transport, forked=False).wait_until_ready()
     loading = server.errors
     assert compilations(loading) > 10, "compilations would not have been seen"
 
