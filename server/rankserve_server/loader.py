@@ -5,7 +5,7 @@ steps of some milliseconds, between which requests are answered.
 """
 
 import hashlib
-import os
+import logging
 import signal
 import threading
 import time
@@ -24,7 +24,7 @@ from rankserve_server.golden import replay_golden_requests
 from rankserve_server.load_steps import LoadSteps
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader_forks import ForkedProcess, LoaderForks
-from rankserve_server.loader_messages import LoadReport, LoadRequest
+from rankserve_server.loader_messages import LoadReport, LoadRequest, Priority
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_server.observing.observing_config import LogFormat, LogLevel
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
@@ -38,14 +38,15 @@ if TYPE_CHECKING:
     from rankserve_server.metrics.load_counts import LoadCounts
     from rankserve_server.request_log.warm_up import WarmUp
 
-# Beside a serving version loading has a low priority, not the lowest: beside others it would never end. That costs the
-# others something, by the caches and the memory that they share: so it takes no more of a processor than the server
-# leaves of one, and this share where that is busy.
-_BESIDE_SERVING = 10
+_log = logging.getLogger(__name__)
+
+# What this process itself does of it has this share of a thread.
 _LEAST_SHARE = 0.25
 _MOST_SECONDS = 900.0
 _STEP_SECONDS = 0.01
-_LOAD_SECONDS = 0.1
+# Beside a serving version a load has what nobody else wants of the processors. Where that is nothing, it would never
+# end: so when it has waited for a processor for so long, it begins anew with a low priority, which others notice.
+_MOST_WAITED_SECONDS = 10.0
 # The fault of a version that the process that loads it does not survive.
 _CRASHED = "crashed"
 
@@ -93,17 +94,24 @@ class VersionLoader:
             MachineError: where there is too little memory for it, or something else but the version is to blame.
             ArtifactError: where the version may not serve, or the other process does not survive it.
         """
+        if beside_serving:
+            try:
+                return self._load(directory, "idle")
+            except _StarvedError:
+                _log.info("%s: nothing is left of the processors to load it with; it takes a part now.", directory)
+        return self._load(directory, "low" if beside_serving else "normal")
+
+    def _load(self, directory: Path, priority: Priority) -> LoadedModel:
         trusted_keys = self._read_trusted_keys()
         keys = [str(path.absolute()) for path in self.trusted_keys]
-        niceness = _BESIDE_SERVING if beside_serving else 0
         programs = None if self.programs is None else str(self.programs.absolute())
         request = LoadRequest(
-            *(str(directory.absolute()), self.max_table_mib, keys, niceness, programs),
+            *(str(directory.absolute()), self.max_table_mib, keys, priority, programs),
             *(self.log_format, self.log_level),
         )
         with self.forks.fork(request, self.checkpoint) as process:
             try:
-                return self._received(directory, process, trusted_keys, beside_serving)
+                return self._received(directory, process, trusted_keys, priority)
             finally:
                 process.kill()
 
@@ -112,9 +120,9 @@ class VersionLoader:
         directory: Path,
         process: ForkedProcess,
         trusted_keys: "tuple[Ed25519PublicKey, ...]",
-        beside_serving: bool,
+        priority: Priority,
     ) -> LoadedModel:
-        with _Watch(process, self.checkpoint, beside_serving) as watch:
+        with _Watch(process, self.checkpoint, priority) as watch:
             line = process.stdout.readline()
         watch.raise_found()
         if not line.endswith(b"\n"):
@@ -135,7 +143,7 @@ class VersionLoader:
             check_memory(report.table_bytes, self.max_memory_mib)
         except MemoryShortageError as error:
             raise MemoryShortageError(f"{directory}: {error}") from error
-        checkpoint = _Paced(self.checkpoint) if beside_serving else self.checkpoint
+        checkpoint = self.checkpoint if priority == "normal" else _Paced(self.checkpoint)
         artifact = read_artifact(directory, trusted_keys)
         checkpoint()
         return self._assembled(artifact, report, process.stdout, checkpoint)
@@ -193,17 +201,20 @@ class _Paced:
         self._since = time.thread_time()
 
 
+class _StarvedError(Exception):
+    """A process that has what others leave is left nothing."""
+
+
 class _Watch:
     """Bounds a process while its first line is awaited.
 
-    It is ended where it takes too long, or nobody wants its result any more. Beside a busy server it is halted again
-    and again.
+    It is ended where it takes too long, nobody wants its result any more, or it gets no processor.
     """
 
-    def __init__(self, process: ForkedProcess, checkpoint: Callable[[], None], gives_way: bool) -> None:
+    def __init__(self, process: ForkedProcess, checkpoint: Callable[[], None], priority: Priority) -> None:
         self._process = process
         self._checkpoint = checkpoint
-        self._gives_way = gives_way
+        self._may_starve = priority == "idle"
         self._over = threading.Event()
         self._found: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="rankserve-load-watch")
@@ -223,47 +234,25 @@ class _Watch:
 
     def _run(self) -> None:
         until = time.monotonic() + _MOST_SECONDS
-        load = _OwnLoad()
         while not self._over.wait(_STEP_SECONDS):
             try:
                 self._checkpoint()
                 if time.monotonic() > until:
                     raise ArtifactError(f"loading takes more than {_MOST_SECONDS:g} s; it was ended", _CRASHED)
+                if self._may_starve and _seconds_waited(self._process.pid) > _MOST_WAITED_SECONDS:
+                    raise _StarvedError
             except BaseException as error:  # whatever it is, it belongs to the thread that waits
                 self._found = error
                 self._process.kill()
                 return
-            if self._gives_way and self._has_its_priority():
-                share = max(_LEAST_SHARE, 1 - load.share())
-                self._halt(_STEP_SECONDS * (1 / share - 1))
-
-    def _has_its_priority(self) -> bool:
-        """From then on it ends with this process; one that was halted before would outlive it, for ever."""
-        try:
-            return os.getpriority(os.PRIO_PROCESS, self._process.pid) == _BESIDE_SERVING
-        except ProcessLookupError:  # it has ended
-            return False
-
-    def _halt(self, seconds: float) -> None:
-        self._process.send_signal(signal.SIGSTOP)
-        self._over.wait(seconds)
-        self._process.send_signal(signal.SIGCONT)
 
 
-class _OwnLoad:
-    """How much of a processor this process takes."""
-
-    def __init__(self) -> None:
-        self._wall, self._used = time.monotonic(), time.process_time()
-        self._share = 0.0
-
-    def share(self) -> float:
-        """Of the last tenth of a second or so; above 1 where it takes more than one."""
-        wall, used = time.monotonic(), time.process_time()
-        if wall - self._wall > _LOAD_SECONDS:
-            self._share = (used - self._used) / (wall - self._wall)
-            self._wall, self._used = wall, used
-        return self._share
+def _seconds_waited(pid: int) -> float:
+    """How long the process was ready to run, and had no processor; 0 where the kernel does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _ending(directory: Path, process: ForkedProcess) -> ArtifactError:

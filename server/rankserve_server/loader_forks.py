@@ -215,7 +215,7 @@ def _load(message: bytes, stdout: int, parent: int) -> NoReturn:
     try:
         end_with_parent(parent, signal.SIGKILL)
         request = msgspec.json.decode(message, type=LoadRequest)
-        be_modest(request.niceness)
+        be_modest(request.priority)
         with os.fdopen(stdout, "wb") as stream:
             load_into(request, stream)
         code = 0

@@ -3,10 +3,15 @@
 Apart from both, so that the latter has its priority before it imports anything large.
 """
 
+from typing import Literal
+
 import msgspec
 
 from rankserve_server.load_steps import Step
 from rankserve_server.observing.observing_config import LogFormat, LogLevel
+
+Priority = Literal["normal", "low", "idle"]
+"""`idle`: never beside anybody else's; see SCHED_IDLE in sched(7)."""
 
 
 class LoadRequest(msgspec.Struct, frozen=True):
@@ -16,7 +21,7 @@ class LoadRequest(msgspec.Struct, frozen=True):
         directory: MODELS_DIR/NAME/VERSION.
         max_table_mib: see `load_version`.
         trusted_keys: files of public keys, likewise.
-        niceness: 0 to 19.
+        priority: whose turn it is where others want the processors too.
         programs: where compiled programs are kept; None for nowhere.
         log_format: of what it says.
         log_level: likewise.
@@ -25,7 +30,7 @@ class LoadRequest(msgspec.Struct, frozen=True):
     directory: str
     max_table_mib: float
     trusted_keys: list[str]
-    niceness: int
+    priority: Priority
     programs: str | None
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"

@@ -15,19 +15,24 @@ from typing import BinaryIO
 import msgspec
 
 from rankserve_server.load_steps import LoadSteps
-from rankserve_server.loader_messages import LoadReport, LoadRequest
+from rankserve_server.loader_messages import LoadReport, LoadRequest, Priority
 from rankserve_server.logs.process_log import start_log
 
 # Where memory is short, this process is to go first.
 _OOM_SCORE = "1000"
+# In niceness.
+_LOW = 10
 # Keras imports these where it finds them, for pictures and reports: a third of the time that its import takes.
 _NOT_NEEDED = ("matplotlib", "requests")
 
 
-def be_modest(niceness: int) -> None:
+def be_modest(priority: Priority) -> None:
     """Has others come first, and be the last to go."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle; it ends this process
-    os.nice(niceness)
+    if priority != "normal":
+        os.nice(_LOW)
+    if priority == "idle":
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     try:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     except OSError:

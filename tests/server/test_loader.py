@@ -142,52 +142,51 @@ def test_what_the_checkpoint_raises_ends_it(published: Published, forks: LoaderF
     assert not children()
 
 
-def test_it_comes_after_those_who_are_served(published: Published, programs: Path, forks: LoaderForks) -> None:
+def test_it_has_what_those_who_are_served_leave(published: Published, programs: Path, forks: LoaderForks) -> None:
     found: set[int] = set()
-    thread = meanwhile(lambda pid: watch(lambda: found.add(os.getpriority(os.PRIO_PROCESS, pid))))
+    thread = meanwhile(lambda pid: watch(lambda: found.add(os.sched_getscheduler(pid))))
     VersionLoader(go_on, programs=programs, forks=forks).load(published.directory, beside_serving=True)
     thread.join()
-    assert found - {0} == {10}  # it starts as this one
+    assert found - {os.SCHED_OTHER} == {os.SCHED_IDLE}  # it starts as this one
 
 
-@pytest.mark.parametrize(("beside_serving", "is_halted"), [(True, True), (False, False)])
-def test_it_is_halted_beside_a_busy_server(
-    published: Published, programs: Path, forks: LoaderForks, beside_serving: bool, is_halted: bool
+def test_one_that_they_leave_nothing_takes_a_part(
+    published: Published,
+    programs: Path,
+    forks: LoaderForks,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    states: set[str] = set()
+    monkeypatch.setattr(loader_module, "_MOST_WAITED_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    found: set[tuple[int, int]] = set()
+    lowest = min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+
+    def look(_: int) -> None:
+        while not over.wait(0.002):
+            for pid in children():
+                with suppress(ProcessLookupError):
+                    found.add((os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid)))
+
     over = threading.Event()
-
-    def be_busy() -> None:
-        while not over.is_set():
-            sum(range(1_000))
-
-    def state_of(pid: int) -> str:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-
-    busy = threading.Thread(target=be_busy)
-    busy.start()
-    thread = meanwhile(lambda pid: watch(lambda: states.add(state_of(pid))))
-    try:
-        model = VersionLoader(go_on, programs=programs, forks=forks).load(published.directory, beside_serving)
-    finally:
-        over.set()
-        busy.join()
+    thread = meanwhile(look)
+    model = VersionLoader(go_on, programs=programs, forks=forks).load(published.directory, beside_serving=True)
+    over.set()
     thread.join()
-    assert ("T" in states) == is_halted
     assert model.version == 1
+    assert (os.SCHED_OTHER, lowest) in found
+    assert "nothing is left of the processors to load it with" in caplog.text
     assert not children()
 
 
-def test_one_that_is_halted_ends_with_a_server_that_is_killed(published: Published) -> None:
+def test_one_that_loads_ends_with_a_server_that_is_killed(published: Published) -> None:
     code = (
-        "import sys, threading\nfrom pathlib import Path\nfrom rankserve_server.loader import VersionLoader\n"
-        "def be_busy():\n    while True: sum(range(1_000))\n"
-        "threading.Thread(target=be_busy, daemon=True).start()\n"
+        "from pathlib import Path\nfrom rankserve_server.loader import VersionLoader\n"
         f"VersionLoader(lambda: None).load(Path({str(published.directory)!r}), True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as server:
         until = time.monotonic() + 60
-        while "T" not in (found := states_of_grandchildren(server.pid)).values():
+        while not (found := states_of_grandchildren(server.pid)).keys() - states_of_children(server.pid).keys():
             assert time.monotonic() < until
             time.sleep(0.001)
         server.kill()
