@@ -21,7 +21,7 @@ TEST_PROCESSES ?= 2
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
-	@echo "make test     the whole test suite"
+	@echo "make test     the test suite, without what takes long"
 	@echo "make peers    the tests with the client libraries of Triton, KServe, PyTriton and TF Serving (3 GB of environments)"
 	@echo "make browser  the playground in Chromium (Debian: chromium-driver); PICTURES=DIR keeps what it looks like"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"

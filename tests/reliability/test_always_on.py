@@ -27,8 +27,7 @@ PROBE_SECONDS = 2.0
 TIMES = 3.0
 IN_FLIGHT = 64
 CANDIDATES = 500
-# The types of grpc_health are from before List.
-_LIST_REQUEST = health_pb2.HealthListRequest()  # type: ignore[attr-defined]  # see above
+_LIST_REQUEST = health_pb2.HealthListRequest()  # type: ignore[attr-defined]  # its types are from before List
 Status = health_pb2.HealthCheckResponse
 
 

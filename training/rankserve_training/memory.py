@@ -43,8 +43,7 @@ def giving_back_after_compilation() -> Iterator[None]:
     as much as their first batch then needs.
     """
 
-    # The names are those that JAX declares.
-    def listener(event: str, duration_secs: float, **kwargs: str | int) -> None:  # noqa: ARG001
+    def listener(event: str, duration_secs: float, **kwargs: str | int) -> None:  # noqa: ARG001, JAX declares the names
         if event == _COMPILED:
             give_back()
 

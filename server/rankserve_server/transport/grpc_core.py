@@ -58,7 +58,7 @@ class CallQueue:
             server: made by `grpc.server`, not started.
             methods: such as `/rankserve.v1.RankingService/Rank`.
         """
-        self._core = server._state.server  # type: ignore[attr-defined]  # private, see above
+        self._core = server._state.server  # type: ignore[attr-defined]  # private, so its stubs leave it out
         self._queue = cygrpc.CompletionQueue()
         self._core.register_completion_queue(self._queue)
         for method in methods:

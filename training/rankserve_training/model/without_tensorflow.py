@@ -15,8 +15,7 @@ def without_tensorflow() -> Iterator[None]:
     if "tensorflow" in sys.modules:
         yield
         return
-    # That an import fails where the entry is None is documented, but not known to typeshed.
-    sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # to import it then fails; not known to typeshed
     try:
         yield
     finally:
