@@ -17,12 +17,6 @@ def run_server(config: ServerConfig) -> str | None:
     let_signals_end_process()
     start_log(config.observing.log_format, config.log_level)
     try:
-        if not config.reuse_port:  # once, and not in every worker again
-            from rankserve_server.observing.opening import check_observing
-            from rankserve_server.security.checking import check_security
-
-            check_security(config)
-            check_observing(config.observing)
         if config.workers > 1 and not config.reuse_port:
             _supervise(config)
         else:
@@ -33,6 +27,7 @@ def run_server(config: ServerConfig) -> str | None:
 
 
 def _supervise(config: ServerConfig) -> None:
+    _check(config)
     from rankserve_server.supervisor import Supervisor
 
     asyncio.run(Supervisor(config).run())
@@ -45,8 +40,19 @@ def _serve(config: ServerConfig) -> None:
     from rankserve_server.engine.jax_setup import jax  # noqa: F401, what is forked shares it
     from rankserve_server.loader_forks import start_forks
 
-    # Before gRPC is there, and any thread.
+    # Before gRPC is there, and any thread, and before keys and tokens are read: what loads models is to hold none.
     forks = start_forks()
+    if not config.reuse_port:  # once, and not in every worker again
+        _check(config)
     from rankserve_server.server import Server
 
     asyncio.run(Server(config, forks).run())
+
+
+def _check(config: ServerConfig) -> None:
+    """Finds out what is wrong with files before anybody is served."""
+    from rankserve_server.observing.opening import check_observing
+    from rankserve_server.security.checking import check_security
+
+    check_security(config)
+    check_observing(config.observing)
