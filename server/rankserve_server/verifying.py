@@ -1,6 +1,7 @@
 """`rankserve models verify`."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
         keep_programs_in(programs)
         started = time.monotonic()
         loader = VersionLoader(lambda: None, max_table_mib=max_table_mib, trusted_keys=trusted_keys, programs=programs)
-        with working("Loading and compiling"):
+        with working("Loading and compiling"), closing(loader.forks):
             model = loader.load(version)
         _print_step("model", f"{_model(model)}, in {time.monotonic() - started:.1f} s")
         _print_step("golden", _golden(manifest))

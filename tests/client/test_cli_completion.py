@@ -36,7 +36,7 @@ def shop(tmp_path: Path) -> Path:
     [
         ("rankserve ev", ["evaluate"]),
         ("rankserve models pro", ["promote"]),
-        ("rankserve serve --tra", ["--transport"]),
+        ("rankserve serve --transp", ["--transport"]),
         ("rankserve serve --transport ", ["auto", "aio", "direct"]),
         ("rankserve rank --print", ["--print-config"]),
         ("rankserve rank --model ", ["movielens", "shop"]),
@@ -69,7 +69,7 @@ def test_other_shells_take_the_script(tmp_path: Path, shell: str) -> None:
     subprocess.run([shell, "-n", str(script)], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("line", ["rankserve ", "rankserve serve --tra", "rankserve train --pre"])
+@pytest.mark.parametrize("line", ["rankserve ", "rankserve serve --transp", "rankserve train --pre"])
 def test_nothing_heavy_is_imported(line: str) -> None:
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     asked = subprocess.run(

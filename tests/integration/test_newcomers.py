@@ -131,7 +131,8 @@ def test_nothing_compiles_under_mixed_traffic(
     start_server: StartServer, towers: Published, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
     monkeypatch.setenv("JAX_LOG_COMPILES", "1")
-    server = start_server("--transport", transport, models=towers.models_dir).wait_until_ready()
+    # Not forked: JAX has to read that as it is imported.
+    server = start_server("--transport", transport, models=towers.models_dir, forked=False).wait_until_ready()
     loading = server.errors
     assert loading.count("Finished XLA compilation") > 10, "compilations would not have been seen"
 

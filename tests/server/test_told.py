@@ -202,7 +202,7 @@ class TestRefusals:
 
 class TestLoading:
     def test_abilities(self, towers_model: LoadedModel) -> None:
-        expected = Abilities(history=True, user_features=("age", "gender"), new_items=True, choice=True)
+        expected = Abilities(history=True, user_features=("age", "gender"), new_items=True, choice=True, baseline=True)
         assert towers_model.abilities == expected
 
     @pytest.mark.parametrize(

@@ -124,9 +124,17 @@ def test_presets() -> None:
         train_model(small_dataset(), TrainingSettings("large", 1, 1, 1), Console(file=io.StringIO()))
 
 
-def test_bars_on_a_terminal() -> None:
+class Terminal(io.StringIO):
+    """Keeps what is shown on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """One bar for each epoch, which stays; the cursor is given back."""
-    file = io.StringIO()
+    monkeypatch.setenv("TERM", "xterm")  # whatever the tests run in
+    file = Terminal()
     console = Console(file=file, force_terminal=True, width=100, color_system=None)
     train_model(small_dataset(), TrainingSettings("tutorial", 2, 1, 1), console)
     shown = file.getvalue()
