@@ -109,9 +109,15 @@ class VersionLoader:
             *(str(directory.absolute()), self.max_table_mib, keys, priority, programs),
             *(self.log_format, self.log_level),
         )
-        with self.forks.fork(request, self.checkpoint) as process:
+        with (
+            self.forks.fork(request, self.checkpoint) as process,
+            _Watch(process, self.checkpoint, priority) as watch,
+        ):
             try:
                 return self._received(directory, process, trusted_keys, priority)
+            except ArtifactError:
+                watch.raise_found()  # then the version is not to blame for what came of that
+                raise
             finally:
                 process.kill()
 
@@ -122,9 +128,7 @@ class VersionLoader:
         trusted_keys: "tuple[Ed25519PublicKey, ...]",
         priority: Priority,
     ) -> LoadedModel:
-        with _Watch(process, self.checkpoint, priority) as watch:
-            line = process.stdout.readline()
-        watch.raise_found()
+        line = process.stdout.readline()
         if not line.endswith(b"\n"):
             raise _ending(directory, process)
         report = msgspec.json.decode(line, type=LoadReport)
@@ -206,7 +210,7 @@ class _StarvedError(Exception):
 
 
 class _Watch:
-    """Bounds a process while its first line is awaited.
+    """Bounds a process until the engine is here.
 
     It is ended where it takes too long, nobody wants its result any more, or it gets no processor.
     """

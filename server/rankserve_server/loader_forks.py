@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _LARGEST_MESSAGE = 65_536
 _STANDARD_STREAMS = 3
 _TRIES = 2
-_STEP_SECONDS = 0.01
+_STEP_MS = 10
 
 
 class ForkedProcess:
@@ -121,8 +121,10 @@ class LoaderForks:
                 return None
             finally:
                 os.close(theirs)
+            answers = select.poll()  # `select` takes no number above 1,023, which many connections lead to
+            answers.register(connection, select.POLLIN)
             # It may still be importing.
-            while not select.select([connection], [], [], _STEP_SECONDS)[0]:
+            while not answers.poll(_STEP_MS):
                 checkpoint()
             pid = _received(connection)
             if not pid:
@@ -182,7 +184,11 @@ def _serve(connection: socket.socket) -> NoReturn:
     _leave_open(connection)
     # What the server prints must have ended where it has.
     os.dup2(2, 1)
-    import_loading()
+    try:
+        import_loading()
+    except Exception:
+        _log.exception("What loading takes cannot be imported.")
+        sys.exit(1)
     # So that what is forked shares its memory.
     gc.freeze()
     while True:

@@ -1,6 +1,7 @@
 """Loading in a process of its own: the same scores, and whatever happens to that process stays there."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from rankserve_server import loader as loader_module
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
 from rankserve_server.loader_forks import LoaderForks
-from rankserve_server.machine import MemoryShortageError, check_memory
+from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_training.artifact import ArtifactError
 from server.two_towers import Published
 
@@ -124,6 +125,30 @@ def test_what_they_are_forked_from_dies_meanwhile(published: Published, forks: L
         VersionLoader(go_on, forks=forks).load(published.directory)
     thread.join()
     assert not children()
+
+
+def test_beside_more_than_a_thousand_connections(published: Published, programs: Path) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    forks = LoaderForks()
+    with ExitStack() as stack:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4_096), most))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        for _ in range(1_100):
+            stack.enter_context(Path(os.devnull).open("rb"))
+        stack.callback(forks.close)
+        assert VersionLoader(go_on, programs=programs, forks=forks).load(published.directory).version == 1
+
+
+def test_libraries_that_cannot_be_imported(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "keras.py").write_text("raise RuntimeError('half installed')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    forks = LoaderForks()
+    with closing(forks), pytest.raises(MachineError, match="ends as soon as it starts; the log may say why"):
+        VersionLoader(go_on, forks=forks).load(published.directory)
+    assert "half installed" in capfd.readouterr().err
 
 
 def test_one_that_takes_too_long(published: Published, forks: LoaderForks, monkeypatch: pytest.MonkeyPatch) -> None:
