@@ -74,6 +74,10 @@ class NotReadyError(RequestError):
     """The server is loading its models or shutting down."""
 
 
+class StoppingError(NotReadyError):
+    """A signal came while something was being loaded."""
+
+
 class ConflictError(RequestError):
     """What is asked for cannot be done to the models as they are."""
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rankserve_server.config import ServerConfig, address_of
+from rankserve_server.errors import StoppingError
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader import VersionLoader
 from rankserve_server.loader_forks import LoaderForks
@@ -49,10 +50,6 @@ _Result = TypeVar("_Result")
 
 # New objects after which those that refer to each other are looked for; some hundred requests.
 _COLLECTED_OBJECTS = 10_000
-
-
-class _StoppedError(Exception):
-    """A signal came while the models were being loaded."""
 
 
 class Server:
@@ -197,7 +194,7 @@ class Server:
         """Loads the models beside the event loop; False where a signal came meanwhile."""
         try:
             await asyncio.to_thread(self._repository.load)
-        except _StoppedError:
+        except StoppingError:
             return False
         except asyncio.CancelledError:
             # Ctrl-C came before our own handlers stood. The thread has to learn of it: the process waits for its end.
@@ -271,7 +268,7 @@ class Server:
     def _check_not_stopped(self) -> None:
         """Between the steps of loading, on its thread."""
         if self._stopping.is_set():
-            raise _StoppedError
+            raise StoppingError("the server is shutting down, and loads nothing any more; another one can answer")
 
     def _stop(self) -> None:
         if self._stopping.is_set():

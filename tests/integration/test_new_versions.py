@@ -1,9 +1,11 @@
 """Versions that come, go and are bad while a real server runs, and what operators do about them."""
 
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -13,7 +15,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from conftest import StartServer
 from integration.server_process import RANKSERVE, ServerProcess
 from integration.tower_versions import add, edit_manifest, lose_a_file, promise_other_scores, truncate
-from rankserve_client import Conflict, ModelInfo, Promote, RankingClient, RollBack, SetAlias, SetCanary, SetShadow
+from rankserve_client import (
+    Conflict,
+    ModelInfo,
+    Promote,
+    RankingClient,
+    RollBack,
+    SetAlias,
+    SetCanary,
+    SetShadow,
+    Unavailable,
+)
 from server.two_towers import Published, publish_towers, random_towers
 
 LOAD_SECONDS = 120.0
@@ -171,3 +183,28 @@ def test_every_worker_follows(start_server: StartServer, models: Path, template:
 
 def rankserve(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([RANKSERVE, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("watches", [True, False])
+def test_a_stop_gives_up_what_is_being_loaded(
+    start_server: StartServer, models: Path, template: Published, watches: bool
+) -> None:
+    """And says nothing of it but to who has asked for it."""
+    flags = ("--watch-seconds", "0.1" if watches else "0", "--grace-seconds", "1", "--no-program-cache")
+    server = start_server(*flags, models=models).wait_until_ready()
+    with RankingClient(server.address, timeout=LOAD_SECONDS) as client, ThreadPoolExecutor(1) as pool:
+        add(models, template, 2)
+        asked = None if watches else pool.submit(client.reload)
+        until = time.monotonic() + LOAD_SECONDS
+        while [model.state for model in client.models()].count("loading") == 0:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        server.signal(signal.SIGTERM)
+        if asked is not None:
+            with pytest.raises(Unavailable, match="is shutting down"):
+                asked.result()
+        ended = server.wait()
+    assert ended.code == 0
+    assert "Traceback" not in ended.errors
+    assert "could not be looked at" not in ended.errors
+    assert sorted(path.name for path in (models / "towers").iterdir()) == ["1", "2"]

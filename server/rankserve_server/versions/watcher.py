@@ -3,6 +3,7 @@
 import logging
 import threading
 
+from rankserve_server.errors import StoppingError
 from rankserve_server.versions.repository import Repository
 
 _log = logging.getLogger(__name__)
@@ -39,13 +40,15 @@ class Watcher:
         while not self._over.wait(self._seconds):
             try:
                 self._repository.update()
+            except StoppingError:
+                return
             except Exception as error:  # whatever it is, the next look may fare better
                 self._report(error)
             else:
                 self._said = ""
 
     def _report(self, error: Exception) -> None:
-        """Once, however often it comes back; nothing where the server stops."""
-        if not self._over.is_set() and repr(error) != self._said:
+        """Once, however often it comes back."""
+        if repr(error) != self._said:
             self._said = repr(error)
             _log.error("The models directory could not be looked at.", exc_info=error)
