@@ -49,7 +49,8 @@ class TokenSource:
         self._next_look = time.monotonic() + _LOOK_SECONDS
         modified = self._file.stat().st_mtime_ns
         if modified != self._modified:
-            self._metadata = _metadata_of(self._file.read_text(encoding="utf-8").strip(), "token_file")
+            content = self._file.read_text(encoding="utf-8", errors="replace")  # what is none is no token either
+            self._metadata = _metadata_of(content.strip(), "token_file")
             self._modified = modified
 
 

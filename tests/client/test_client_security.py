@@ -219,6 +219,17 @@ def test_the_command_says_what_is_wrong(options: list[str], code: int, message: 
     assert "Traceback" not in process.stderr
 
 
+@pytest.mark.parametrize("command", [["models"], ["gateway", "--lend-token", "--port", "0"]], ids=" ".join)
+@pytest.mark.parametrize("content", [b"", b"two words", b"\xe0\xff"])
+def test_the_command_says_which_file_holds_no_token(tmp_path: Path, command: list[str], content: bytes) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(content)
+    process = run(*command, "--server", "127.0.0.1:1", "--token-file", str(token))
+    assert process.returncode == 2
+    assert "Error: Invalid value for --token-file: must give a token: printable ASCII" in process.stderr
+    assert "words" not in process.stderr
+
+
 def test_the_command_sends_no_token_in_plaintext(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(SECRET, encoding="utf-8")

@@ -111,7 +111,7 @@ def connect(servers: tuple[str, ...], timeout: float) -> RankingClient:
     try:
         return RankingClient(servers, timeout=timeout, **security.arguments())
     except ValueError as error:
-        raise click.BadParameter(_in_options(str(error)), param_hint="--server") from error
+        raise wrong_option(error) from error
 
 
 def security_of_options() -> Security:
@@ -126,6 +126,13 @@ def security_of_options() -> Security:
     return Security(tls, given.get("token_file"), bool(given.get("insecure_token")))
 
 
-def _in_options(message: str) -> str:
+def wrong_option(error: ValueError) -> click.BadParameter:
     """What the client says of its arguments, in the words of the command line."""
+    message = str(error)
+    if message.startswith("`token_file` "):
+        return click.BadParameter(message.removeprefix("`token_file` "), param_hint="--token-file")
+    return click.BadParameter(_in_options(message), param_hint="--server")
+
+
+def _in_options(message: str) -> str:
     return message.replace("set `insecure_token` to True", "give --insecure-token").replace("`tls`", "--tls")

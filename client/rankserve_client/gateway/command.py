@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rankserve_client.cli.connection import security_of_options, server_options
+from rankserve_client.cli.connection import security_of_options, server_options, wrong_option
 
 _FILE = click.Path(path_type=Path)
 
@@ -99,4 +99,4 @@ def gateway(timeout: float, no_playground: bool, **options: Any) -> None:
     try:
         run_gateway(config)
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--server") from error
+        raise wrong_option(error) from error
