@@ -1,5 +1,6 @@
 """What the groups `rankserve` and `rankserve models` have in common: commands are prepared, and typos understood."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 
@@ -24,19 +25,19 @@ def loaded(entry_point: EntryPoint) -> click.Command:
     return command
 
 
-class CommandGroup(click.Group):
+class CommandGroup(click.Group, ABC):
     """A group of commands of its own and of entry points, which are imported only when they are asked for."""
 
     path: tuple[str, ...] = ()
     """The group's own name behind `rankserve`."""
 
+    @abstractmethod
     def entry_points(self) -> Mapping[str, EntryPoint]:
         """The commands that packages add, by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def summaries(self) -> Mapping[str, str]:
         """One line for each command, so that listing them imports none."""
-        raise NotImplementedError
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """The names of its own in their order, then of the others."""
