@@ -59,9 +59,9 @@ def meanwhile(do: Callable[[int], None]) -> threading.Thread:
 
     def run() -> None:
         until = time.monotonic() + 30
-        while not children() and time.monotonic() < until:
+        while not (found := children()) and time.monotonic() < until:
             time.sleep(0.01)
-        do(children()[0])
+        do(found[0])  # the one that was seen: it may have ended since
 
     thread = threading.Thread(target=run)
     thread.start()
