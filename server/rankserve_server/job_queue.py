@@ -101,9 +101,11 @@ class JobQueue:
                 raise NotReadyError("the server is shutting down")
             if self._requests and jobs:
                 work = work_of(count, len(jobs))
-                refusal = self._refusal(jobs[0].model, count, work, min(job.deadline for job in jobs))
-                if refusal is not None:
-                    raise refusal
+                deadline = min(job.deadline for job in jobs)
+                if not self._has_room(count, work, deadline):
+                    refusal = self._refusal(jobs[0].model, count, work, deadline)
+                    if refusal is not None:
+                        raise refusal
             if self._is_timed:
                 now = time.monotonic()
                 for job in jobs:
@@ -125,12 +127,25 @@ class JobQueue:
             An error for what has no chance; None where there may be room.
         """
         if self._requests or coming:
-            return self._refusal(self._jobs.least(), 1, self._rate.usual_work(coming + 1), deadline)
+            work = self._rate.usual_work(coming + 1)
+            return None if self._has_room(1, work, deadline) else self._refusal(self._jobs.least(), 1, work, deadline)
         if deadline > time.monotonic():
             return None
         if self._counts is not None:
             self._counts.dropped["deadline"] += 1
         return ExpiredError("the deadline has passed")
+
+    def _has_room(self, candidates: int, work: float, deadline: float) -> bool:
+        """Whether a request is accepted even where all that is queued is before it.
+
+        It is asked for every request, mostly twice; what its own model has queued has to be known only where not.
+        """
+        wait = self._rate.seconds_for(work_of(self._queued, self._requests) + work)
+        return (
+            self._queued + candidates <= self._max_queued
+            and wait <= self._max_wait
+            and deadline - time.monotonic() >= _SAFE_WAITS * wait
+        )
 
     def _refusal(self, model: str, candidates: int, work: float, deadline: float) -> OverloadedError | None:
         """Why a request for a model is not accepted that brings so many candidates and so much work."""
