@@ -238,5 +238,5 @@ def _histogram(name: str, text: str, distribution: Distribution) -> Metric:
 def _add(family: HistogramMetricFamily, labels: Sequence[str], distribution: Distribution) -> None:
     bounds = [*map(floatToGoString, distribution.bounds), "+Inf"]
     # The buckets are read once: what is counted meanwhile must not be in one and not in the next.
-    counts = itertools.accumulate(list(distribution.counts))
+    counts = itertools.accumulate(distribution.counts)
     family.add_metric(labels, list(zip(bounds, counts, strict=True)), distribution.total)
