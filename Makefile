@@ -14,10 +14,12 @@ PEERS := triton mlserver kserve ray
 CLIENTS := tritonclient kserve pytriton tensorflow_serving
 # Beside the default of 50051, so that the demo does not meet a server that is already running.
 DEMO_PORT ?= 50061
+DESCRIPTORS ?= build/rankserve.pb
 SOAK_CALLS ?= 1000000
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup lock data demo test peers browser soak reliability check audit bench bench-peers format protos docs clean
+.PHONY: help setup lock data demo test peers browser soak reliability envoy check audit bench bench-peers format protos
+.PHONY: descriptors docs clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
@@ -26,12 +28,14 @@ help:
 	@echo "make browser  the playground in Chromium (Debian: chromium-driver); PICTURES=DIR keeps what it looks like"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
 	@echo "make reliability  the long tests of overload, faults, restarts and hostile clients; see tests/RELIABILITY.md"
+	@echo "make envoy    the tests of three servers behind Envoy; two minutes"
 	@echo "make check    format, lint, types, protos, stub freshness, dependency rule, lock, wheel, audit"
 	@echo "make audit    known vulnerabilities of what is locked; also part of make check"
 	@echo "make bench    the benchmarks; writes benchmarks/RESULTS.md (needs h2load)"
 	@echo "make bench-peers  the same beside Triton, MLServer, KServe and Ray Serve (4 GB of environments)"
 	@echo "make format   reformat the code"
 	@echo "make protos   regenerate the stubs"
+	@echo "make descriptors  write build/rankserve.pb, by which Envoy turns JSON into gRPC"
 	@echo "make docs     write docs/api/ anew, from the protos, docstrings and commands"
 	@echo "make lock     write requirements.lock anew, after a change of dependencies in pyproject.toml"
 	@echo "make setup    only install what the others need, into .venv"
@@ -64,6 +68,13 @@ lock: $(INSTALLED)
 		--fork-strategy fewest \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
 		--output-file requirements.lock
+	$(BIN)/uv --no-config pip compile --quiet pyproject.toml --extra server --extra tracing --universal \
+		--constraint requirements.lock \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
+		--output-file deploy/container/requirements.lock
+	$(BIN)/uv --no-config pip compile --quiet deploy/container/build.in --universal --constraint requirements.lock \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' \
+		--output-file deploy/container/build.lock
 
 # The tests read MovieLens from disk; after set-up this is the one step that needs the network.
 data: $(INSTALLED)
@@ -105,6 +116,10 @@ reliability: data
 	$(BIN)/python -m pytest -m 'reliability and alone' --capture=no || status=1; \
 	exit $$status
 
+# Likewise; with the Envoy that the extra `dev` brings. What was called, and what went on meanwhile, is printed.
+envoy: $(INSTALLED)
+	$(BIN)/python -m pytest -m envoy --capture=no
+
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -120,7 +135,7 @@ audit: $(INSTALLED)
 	$(BIN)/python .ci/audit.py
 
 # Trains the tutorial's model to measure with, apart from models/.
-bench: $(INSTALLED)
+bench: $(INSTALLED) descriptors
 	$(BIN)/rankserve train --preset tutorial --models-dir build/benchmark-models
 	$(BIN)/python benchmarks/run.py build/benchmark-models
 
@@ -149,6 +164,13 @@ protos: $(INSTALLED)
 		--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=quiet:$(OTHER_PROTO_OUT) $(OTHER_PROTOS)
 	sed -i -E 's/^from google.protobuf(.internal)? import (descriptor_pool|builder) as/from $(PRIVATE_POOL) as/' \
 		$(OTHER_PROTOS:server/%.proto=$(OTHER_PROTO_OUT)/%_pb2.py)
+
+# With what errors hold in their details, so that these come out as JSON too.
+descriptors: $(INSTALLED)
+	@mkdir -p $(dir $(DESCRIPTORS))
+	@googleapis=$$($(BIN)/python -c 'from google.rpc import status_pb2; print(status_pb2.__file__.split("/google/rpc/")[0])') \
+		&& $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path="$$googleapis" --include_imports \
+		--descriptor_set_out=$(DESCRIPTORS) $(PROTOS) google/rpc/error_details.proto google/rpc/status.proto
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/api/generate.py

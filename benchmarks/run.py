@@ -17,6 +17,7 @@ import catalogue
 import client_cost
 import correctness
 import engine
+import envoy_cost
 import fairness
 import gateway_cost
 import h2load
@@ -45,6 +46,7 @@ _SECTIONS = {
     "metrics_cost": ("What metrics cost", metrics_cost.run),
     "tracing_cost": ("What tracing and logs cost", tracing_cost.run),
     "gateway_cost": ("What JSON over HTTP costs", gateway_cost.run),
+    "envoy_cost": ("What Envoy costs", envoy_cost.run),
     "correctness": ("Answers under load", correctness.run),
 }
 

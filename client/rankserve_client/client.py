@@ -57,6 +57,7 @@ class RankingClient:
         credentials: gRPC's own, such as of `grpc.ssl_channel_credentials()`, instead of `tls`.
         authority: The name that the server's certificate is checked against, where it is not the host of `target`.
         metadata: Pairs that are sent with every call.
+        send_user: Sends the user of each `rank` as `x-rankserve-user` too, for a proxy that keeps users to servers.
         tracer_provider: A `TracerProvider` of OpenTelemetry, for a span of each call. Without one, a call still belongs
             to the span that is current when it is made.
         max_message_bytes: The largest message, sent or received.
@@ -85,6 +86,7 @@ class RankingClient:
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         channel: grpc.Channel | None = None,
         tracer_provider: Any = None,
+        send_user: bool = False,
     ) -> None:
         if channel is not None and not isinstance(channel, grpc.Channel):
             raise ValueError(f"`channel` must be a grpc.Channel. Received: `channel` = {channel!r}")
@@ -103,6 +105,7 @@ class RankingClient:
             token_file=token_file,
             insecure_token=insecure_token,
             tracer_provider=tracer_provider,
+            send_user=send_user,
         )
         self._owns_channel = channel is None
         self._closed = False
@@ -327,7 +330,7 @@ class RankingClient:
     ) -> _Response:
         self._check_open()
         seconds = self._settings.deadline(timeout)
-        metadata = self._settings.metadata_of(request_id)
+        metadata = self._settings.metadata_of(request_id, request)
         try:
             with self._settings.spans.unary(request):
                 metadata += current_context()

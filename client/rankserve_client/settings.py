@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
+from rankserve.v1 import ranking_pb2
 from rankserve_client.channel import ChannelOptions, channel_options
 from rankserve_client.policies import Keepalive, RetryPolicy, is_positive, require
 from rankserve_client.targets import is_local, parse_target
@@ -24,6 +25,8 @@ DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 Metadata = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
 
 REQUEST_ID_KEY = "x-request-id"
+# What deploy/envoy/envoy.yaml chooses a server by; the servers themselves do not look at it.
+USER_KEY = "x-rankserve-user"
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=-]{1,128}")
 _METADATA_KEY = re.compile(r"(?!grpc-)[0-9a-z_.-]+")
 _METADATA_TEXT = re.compile(r"[ -~]*")
@@ -41,23 +44,30 @@ class ClientSettings:
     credentials: grpc.ChannelCredentials | None
     options: ChannelOptions
     spans: CallSpans
+    send_user: bool
 
     @property
     def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """What is sent with any call that is made now."""
         return self.fixed_metadata if self.token is None else (*self.fixed_metadata, self.token.metadata())
 
-    def metadata_of(self, request_id: str | None) -> tuple[tuple[str, str | bytes], ...]:
-        """The same and the id of a call, with which it is found in the server's logs; None leaves it to the server."""
+    def metadata_of(self, request_id: str | None, request: object | None = None) -> tuple[tuple[str, str | bytes], ...]:
+        """The same and the id of a call, with which it is found in the server's logs; None leaves it to the server.
+
+        Where the user is to be sent, he is, of a request that has one.
+        """
+        metadata = self.metadata
+        if self.send_user and isinstance(request, ranking_pb2.RankRequest):
+            metadata += ((USER_KEY, str(request.user_id)),)
         if request_id is None:
-            return self.metadata
+            return metadata
         require(
             isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id) is not None,
             "request_id",
             "1 to 128 letters, digits and ._:/+=-",
             request_id,
         )
-        return (*self.metadata, (REQUEST_ID_KEY, request_id))
+        return (*metadata, (REQUEST_ID_KEY, request_id))
 
     def open_channel(self) -> grpc.Channel:
         """A channel of the blocking kind."""
@@ -93,6 +103,7 @@ def client_settings(
     token_file: str | Path | None = None,
     insecure_token: bool = False,
     tracer_provider: object = None,
+    send_user: bool = False,
 ) -> ClientSettings:
     """Checks a client's constructor arguments; a ValueError names the argument and the value received."""
     if (target is None) == (injected is None):
@@ -131,6 +142,7 @@ def client_settings(
         "an integer from 1 to 2147483647",
         max_message_bytes,
     )
+    require(isinstance(send_user, bool), "send_user", "True or False", send_user)
     require(
         tracer_provider is None or hasattr(tracer_provider, "get_tracer"),
         "tracer_provider",
@@ -159,6 +171,7 @@ def client_settings(
             retry, keepalive, max_message_bytes, authority, several_servers=where is not None and where.several
         ),
         spans=CallSpans(tracer_provider, name),
+        send_user=send_user,
     )
 
 

@@ -32,6 +32,7 @@ from rankserve_client.channel import channel_options, service_config
         ("metadata", ["key"]),
         ("channel", "channel"),
         ("tracer_provider", "provider"),
+        ("send_user", "yes"),
     ],
 )
 def test_a_bad_constructor_argument_is_named_with_its_value(kind: Kind, name: str, value: Any) -> None:

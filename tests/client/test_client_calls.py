@@ -172,6 +172,14 @@ async def test_metadata_goes_with_every_call(connect: Connect, server: ScriptedS
         assert str(metadata["user-agent"]).startswith("rankserve-client/")
 
 
+async def test_the_user_goes_with_each_rank_where_that_is_asked_for(connect: Connect, server: ScriptedServer) -> None:
+    asked, plain = connect(server.target, send_user=True), connect(server.target)
+    await asked.rank(-7, [1])
+    await asked.rank_batch([RankQuery(8, [1])])
+    await plain.rank(9, [1])
+    assert [metadata.get("x-rankserve-user") for metadata in server.metadata] == ["-7", None, None]
+
+
 async def test_a_call_takes_no_longer_than_its_deadline(connect: Connect, stuck: ScriptedServer) -> None:
     client = connect(stuck.target, timeout=0.1)
     started = time.monotonic()
