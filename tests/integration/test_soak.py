@@ -17,7 +17,8 @@ from integration.server_process import ServerProcess
 
 # Of the direct transport; the slower one gets a share of them.
 CALLS = int(os.environ.get("SOAK_CALLS", "1000000"))
-ROUGH_SECONDS = 5.0
+# Of each phase.
+ROUGH_SECONDS = float(os.environ.get("SOAK_ROUGH_SECONDS", "5"))
 # Few, as their work is not what is measured: the server is to be busy with the steady clients.
 ROUGH_THREADS = 2
 STEADY_CLIENTS = 2

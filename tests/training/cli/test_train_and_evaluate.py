@@ -11,7 +11,7 @@ import pytest
 
 from rankserve_training.artifact import read_artifact
 from training.conftest import Training
-from training.rankserve_command import RANKSERVE, rankserve
+from training.rankserve_command import RANKSERVE, started_rankserve
 from training.rating_files import TEST_ITEM, write_gappy_files
 
 
@@ -28,7 +28,7 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     directory = tmp_path_factory.mktemp("command")
-    done = rankserve(
+    done = started_rankserve(
         "train", "--preset", "tutorial", "--epochs", "2", "--seed", "7", "--json", "train.json", cwd=directory
     )
     assert done.returncode == 0, done.stderr
@@ -86,7 +86,9 @@ def test_the_json_of_a_training(trained: Trained) -> None:
 
 
 def test_evaluating_gives_the_figures_of_the_training(trained: Trained) -> None:
-    done = rankserve("evaluate", "--model", "models/movielens", "--json", "evaluated.json", cwd=trained.directory)
+    done = started_rankserve(
+        "evaluate", "--model", "models/movielens", "--json", "evaluated.json", cwd=trained.directory
+    )
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads((trained.directory / "evaluated.json").read_text())
     measured = found.pop("evaluation")
@@ -118,13 +120,13 @@ def test_own_files(tmp_path: Path) -> None:
     """`u.data` split at random, then CSV with a test file in RecBole's format; ids up to the largest; one name."""
     files = write_gappy_files(tmp_path)
     options = ("--name", "shop", "--models-dir", "m", "--epochs", "1", "--json", "result.json")
-    first = rankserve("train", "--ratings", files.u_data, "--split-seed", "3", *options, cwd=tmp_path)
+    first = started_rankserve("train", "--ratings", files.u_data, "--split-seed", "3", *options, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["version"], result["split_seed"], result["train_rows"], result["test_rows"]) == (1, 3, 13, 3)
 
     files_given = ("--ratings", files.csv, "--test-ratings", files.inter, "--items", files.items)
-    second = rankserve("train", *files_given, *options, cwd=tmp_path)
+    second = started_rankserve("train", *files_given, *options, cwd=tmp_path)
     assert second.returncode == 0, second.stderr
     assert second.stdout.endswith("\nPublished shop/2 in m/shop/2\n")
     result, before = json.loads((tmp_path / "result.json").read_text()), result
@@ -139,7 +141,7 @@ def test_evaluating_on_a_file(from_files: Training, tmp_path: Path) -> None:
     version = from_files.artifact.directory
     new = tmp_path / "new.csv"
     new.write_text("userId,movieId,rating\n3,1,4\n8,8,0.5\n")
-    done = rankserve("evaluate", "--model", version, "--ratings", new, "--json", "evaluated.json", cwd=tmp_path)
+    done = started_rankserve("evaluate", "--model", version, "--ratings", new, "--json", "evaluated.json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("own/1, trained on shop.csv\nRMSE on 2 ratings of new.csv")
     result = json.loads((tmp_path / "evaluated.json").read_text())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rankserve_training.artifact import read_artifact
-from training.rankserve_command import RANKSERVE, rankserve
+from training.rankserve_command import RANKSERVE, started_rankserve
 from training.towers.small_world import small_dataset
 
 
@@ -26,7 +26,7 @@ def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     """The version that is published in the end is that of a training that nobody has killed."""
     write_small_csv(tmp_path / "ratings.csv")
     options = ("--ratings", "ratings.csv", "--name", "small", "--models-dir", "m")
-    undisturbed = rankserve("train", *options, cwd=tmp_path)
+    undisturbed = started_rankserve("train", *options, cwd=tmp_path)
     assert undisturbed.returncode == 0, undisturbed.stderr
     kept = (*options, "--checkpoints", "states", "--tensorboard", "logs")
     command: list[str | Path] = [RANKSERVE, "train", *kept]
@@ -34,7 +34,7 @@ def test_killed_and_gone_on_with(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert any("choices" in line for line in iter(process.stderr.readline, ""))
         process.send_signal(signal.SIGKILL)
-    resumed = rankserve("train", *kept, "--html", "report.html", cwd=tmp_path)
+    resumed = started_rankserve("train", *kept, "--html", "report.html", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "Published small/2" in resumed.stdout
     # A finished stage is not gone through again.
@@ -46,14 +46,14 @@ def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").glob("*/events.out.tfevents.*"))
     assert "<svg" in (tmp_path / "report.html").read_text()
 
-    other = rankserve("train", *kept, "--seed", "1", cwd=tmp_path)
+    other = started_rankserve("train", *kept, "--seed", "1", cwd=tmp_path)
     assert other.returncode == 1
     assert other.stderr.splitlines()[-1].startswith("Error: states has the checkpoints of another training, whose seed")
 
     # As a release before would have left it, whose recipe was another.
     described = tmp_path / "states" / "training.json"
     described.write_text(described.read_text().replace('"members": ', '"members": 1'))
-    older = rankserve("train", *kept, cwd=tmp_path)
+    older = started_rankserve("train", *kept, cwd=tmp_path)
     assert older.returncode == 1
     assert "another training, whose recipe" in older.stderr.splitlines()[-1]
 
@@ -72,7 +72,7 @@ def test_folds_by_the_command(tmp_path: Path) -> None:
         "--json",
         "e.json",
     )
-    done = rankserve("evaluate", *arguments, cwd=tmp_path)
+    done = started_rankserve("evaluate", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 random folds; means" in done.stdout
     assert json.loads((tmp_path / "e.json").read_text())["protocol"].startswith("2 random folds; means")
