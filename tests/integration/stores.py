@@ -1,6 +1,6 @@
 """A store of S3's kind on loopback, which can go away and come back with all that is in it."""
 
-import os
+from http.client import HTTPConnection
 from pathlib import Path
 
 import boto3
@@ -27,7 +27,7 @@ class LocalStore:
         }.items():
             monkeypatch.setenv(name, value)
         self.s3 = boto3.client("s3")
-        self._server_reset()
+        self._forget()
         self.s3.create_bucket(Bucket=BUCKET)
 
     def put(self, path: str, content: bytes) -> None:
@@ -38,7 +38,7 @@ class LocalStore:
         content: bytes = self.s3.get_object(Bucket=BUCKET, Key=f"models/{path}")["Body"].read()
         return content
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Everything that there is, below the URL."""
         found = self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
         return sorted(entry["Key"].removeprefix("models/") for entry in found)
@@ -57,9 +57,9 @@ class LocalStore:
         self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
         self._server.start()
 
-    def _server_reset(self) -> None:
-        import urllib.request
-
-        request = urllib.request.Request(f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")
-        with urllib.request.urlopen(request):
-            pass
+    def _forget(self) -> None:
+        """What another test has left: the content is the process's."""
+        connection = HTTPConnection("127.0.0.1", self._port)
+        connection.request("POST", "/moto-api/reset")
+        connection.getresponse().read()
+        connection.close()

@@ -2,14 +2,14 @@
 
 import json
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from conftest import StartServer
-from integration.server_process import RANKSERVE, ServerProcess
+from integration.scraping import scrape
+from integration.server_process import RANKSERVE, ServerProcess, free_port
 from integration.stores import URL, LocalStore
 from integration.test_new_versions import current, states, wait_for
 from integration.tower_versions import add
@@ -56,7 +56,7 @@ def cached(tmp_path: Path) -> list[str]:
 
 def test_versions_come_go_and_are_bad(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
     store.add(replicas.version(1))
-    server = replicas.start("cache", "--metrics-port", "0").wait_until_ready()
+    server = replicas.start().wait_until_ready()
     with RankingClient(server.address) as client:
         # Half of a version is none.
         half = replicas.version(2)
@@ -81,9 +81,7 @@ def test_versions_come_go_and_are_bad(replicas: Replicas, store: LocalStore, tmp
     assert server.errors.count("towers/3 of the store cannot be served") == 1
 
 
-def test_a_bad_version_is_not_copied_again_after_a_restart(
-    replicas: Replicas, store: LocalStore, tmp_path: Path
-) -> None:
+def test_a_bad_version_is_not_copied_again_after_a_restart(replicas: Replicas, store: LocalStore) -> None:
     store.add(replicas.version(1))
     bad = replicas.version(2)
     (bad / "model.keras").write_bytes(b"bomb" * 1_000_000)
@@ -153,7 +151,7 @@ def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path:
 def test_a_start_without_models_is_explained(
     start_server: StartServer, store: LocalStore, tmp_path: Path, url: str, said: str
 ) -> None:
-    assert store.keys() == []
+    assert store.names() == []
     ended = start_server("--models-cache", str(tmp_path / "cache"), models=url).wait()  # type: ignore[arg-type]
     assert ended.code == 1
     assert said in ended.errors.splitlines()[-1]
@@ -176,19 +174,10 @@ def test_verify_copies_from_the_store(
 
 
 def test_metrics_tell_of_the_store(replicas: Replicas, store: LocalStore) -> None:
-    from integration.server_process import free_port
-
     store.add(replicas.version(1))
-    port = free_port()
-    replicas.start("cache", "--metrics-port", str(port)).wait_until_ready()
-
-    def figures() -> dict[str, float]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            lines = answer.read().decode().splitlines()
-        return {line.split()[0]: float(line.split()[-1]) for line in lines if line.startswith("rankserve_store_")}
-
-    before = figures()
-    assert before["rankserve_store_copied_versions_total"] == 1
-    assert before["rankserve_store_last_look_timestamp_seconds"] > 0
+    server = replicas.start("cache", "--metrics-port", str(free_port())).wait_until_ready()
+    before = scrape(server)
+    assert before.value("rankserve_store_copied_versions_total") == 1
+    assert before.value("rankserve_store_last_look_timestamp_seconds") > 0
     store.stop()
-    wait_for(lambda: figures()["rankserve_store_failed_looks_total"] > 0)
+    wait_for(lambda: scrape(server).value("rankserve_store_failed_looks_total") > 0)

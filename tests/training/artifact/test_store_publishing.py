@@ -41,7 +41,8 @@ def publish_small() -> str:
     return str(publish_anywhere(URL, "small", write_small_files, small_manifest()).directory)
 
 
-def test_versions_are_numbered_and_can_be_read(store: LocalStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_versions_are_numbered_and_can_be_read() -> None:
     assert [publish_small(), publish_small()] == [f"{URL}/small/1", f"{URL}/small/2"]
     artifact = read_artifact(version_at(f"{URL}/small"))
     assert (artifact.manifest.name, artifact.manifest.version) == ("small", 2)
@@ -50,7 +51,8 @@ def test_versions_are_numbered_and_can_be_read(store: LocalStore) -> None:
         version_at(f"{URL}/small/7")
 
 
-def test_publishers_at_the_same_time_get_numbers_of_their_own(store: LocalStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_publishers_at_the_same_time_get_numbers_of_their_own() -> None:
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(publish_small())) for _ in range(4)]
     for thread in threads:
@@ -69,10 +71,11 @@ def test_a_failed_publisher_leaves_nothing(store: LocalStore, monkeypatch: pytes
     monkeypatch.setattr(StorePublisher, "upload", fail)
     with pytest.raises(StoreError, match="no more"):
         publish_small()
-    assert store.keys() == []
+    assert store.names() == []
 
 
-def test_killed_publishers_leave_nothing_that_is_served(store: LocalStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_killed_publishers_leave_nothing_that_is_served() -> None:
     done = set()
     for seconds in (0.01, 0.05, 0.1, 0.2):
         with subprocess.Popen(
@@ -100,25 +103,27 @@ def test_what_was_abandoned_is_removed_a_day_later(store: LocalStore, monkeypatc
     store.put("small/1/model.keras", b"half")
     publish_small()
     publish_small()
-    assert "small/1/model.keras" in store.keys(), "another publisher may still be at it"
+    assert "small/1/model.keras" in store.names(), "another publisher may still be at it"
     monkeypatch.setattr(publishing, "_ABANDONED", -publishing._ABANDONED)
     assert publish_small() == f"{URL}/small/4"
-    assert not [key for key in store.keys() if key.startswith("small/1/")]
+    assert not [key for key in store.names() if key.startswith("small/1/")]
     with pytest.raises(StoreError, match="was taken for abandoned"):
         abandoned.finish(1, b"{}")
 
 
-def test_a_number_that_exists_is_refused(store: LocalStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_a_number_that_exists_is_refused() -> None:
     publish_small()
     with pytest.raises(TakenError):
         Store(URL).create("small/1/manifest.json", b"{}")
 
 
-def test_places_are_explained(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("store")
+def test_places_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_place("file:///srv/models%20a") == Path("/srv/models a")
     assert parse_place("s3://bucket/models/") == "s3://bucket/models"
     for bad in ("s3://key:secret@bucket/x", "s3://", "s3://bucket/x?version=1", "file://other/x"):
-        with pytest.raises(ValueError, match="URL|bucket|machine|path"):
+        with pytest.raises(ValueError, match=r"URL|bucket|machine|path"):
             parse_place(bad)
     with pytest.raises(StoreError, match="there is no such bucket"):
         check_anywhere("s3://nowhere-at-all/models", "small")
@@ -130,7 +135,8 @@ def test_places_are_explained(store: LocalStore, monkeypatch: pytest.MonkeyPatch
         check_anywhere(URL, "small")
 
 
-def test_a_version_larger_than_allowed_is_not_copied(store: LocalStore, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("store")
+def test_a_version_larger_than_allowed_is_not_copied(tmp_path: Path) -> None:
     from rankserve_training.artifact.storage.fetching import fetch_version
 
     publish_small()

@@ -38,7 +38,7 @@ def _reason(error: BaseException) -> str:
         return "there is no such bucket or object; check the URL, and that it is in the account and region asked"
     if any("Connect" in kind or "Timeout" in kind or "Endpoint" in kind for kind in kinds) or _is_network(error):
         return f"the store cannot be reached: {said}; check the network, and AWS_ENDPOINT_URL for a store of your own"
-    return f"{type(error).__name__}: {said}"
+    return f"{said} ({type(error).__name__})"
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
