@@ -14,6 +14,8 @@ from rankserve_server.observing.options import observing_options
 from rankserve_server.running import run_server
 from rankserve_server.security.options import security_options
 from rankserve_server.security.security_config import SecurityConfig
+from rankserve_server.storage.models_place import ModelsPlace
+from rankserve_server.storage.options import placed, storage_options
 from rankserve_server.terminal import is_quiet
 
 _DEFAULTS = ServerConfig()
@@ -22,8 +24,8 @@ _LIMITS = Limits()
 
 def _models_in_directory(context: click.Context, _: click.Parameter, begin: str) -> list[str]:
     """What a shell is offered."""
-    models_dir: Path = context.params.get("models_dir") or _DEFAULTS.models_dir
-    if not models_dir.is_dir():
+    models_dir: Path | str = context.params.get("models_dir") or _DEFAULTS.models_dir
+    if isinstance(models_dir, str) or not models_dir.is_dir():
         return []
     return sorted(path.name for path in models_dir.iterdir() if path.is_dir() and path.name.startswith(begin))
 
@@ -33,9 +35,11 @@ def _models_in_directory(context: click.Context, _: click.Parameter, begin: str)
     "--models-dir",
     default=_DEFAULTS.models_dir,
     show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where the versions lie.",
+    type=ModelsPlace(),
+    metavar="DIR|URL",
+    help="Where the versions lie: a directory, or a store such as s3://bucket/models.",
 )
+@storage_options
 @click.option(
     "--host",
     default=_DEFAULTS.host,
@@ -196,7 +200,10 @@ def _models_in_directory(context: click.Context, _: click.Parameter, begin: str)
 @security_options
 @observing_options
 def serve(
-    models_dir: Path,
+    models_dir: Path | str,
+    models_cache: Path | None,
+    store_seconds: float,
+    max_version_mib: int,
     host: str,
     port: int,
     default_model: str | None,
@@ -225,6 +232,7 @@ def serve(
     \b
     Examples:
       rankserve serve --models-dir models --port 50051
+      rankserve serve --models-dir s3://bucket/models
       rankserve serve --workers 4 --host 0.0.0.0
       rankserve serve --host 0.0.0.0 --tls-cert tls.crt --tls-key tls.key --tokens-file tokens.toml
     """
@@ -232,7 +240,9 @@ def serve(
     if sys.stderr.isatty() and not quiet:
         click.echo(f"Loading the models of {models_dir}; Ctrl-C stops.", err=True)
     config = ServerConfig(
-        models_dir=models_dir,
+        **placed(models_dir, models_cache),
+        store_seconds=store_seconds,
+        max_version_mib=max_version_mib,
         host=host,
         port=port,
         default_model=default_model,

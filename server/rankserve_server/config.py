@@ -28,7 +28,10 @@ class ServerConfig:
     """How a server runs. The command line only builds one of these.
 
     Attributes:
-        models_dir: where versions lie: MODELS_DIR/NAME/VERSION.
+        models_dir: where versions lie: MODELS_DIR/NAME/VERSION; with a store, the cache that mirrors it.
+        store_url: of the store that MODELS_DIR mirrors; None where there is none.
+        store_seconds: how often the store is looked at; 0 for never.
+        max_version_mib: how large a version may be that is copied from a store.
         host: address to listen on; loopback unless the operator decides otherwise.
         port: 0 for any free one.
         default_model: which model answers requests that name none; None where there is only one.
@@ -50,6 +53,9 @@ class ServerConfig:
     """
 
     models_dir: Path = Path("models")
+    store_url: str | None = None
+    store_seconds: float = 10.0
+    max_version_mib: int = 65_536
     host: str = "127.0.0.1"
     port: int = 50051
     default_model: str | None = None

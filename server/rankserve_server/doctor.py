@@ -16,9 +16,12 @@ from rankserve_server.security.addresses import is_loopback
 from rankserve_server.security.checking import check_security
 from rankserve_server.security.options import security_of
 from rankserve_server.starting import StartError, bound
+from rankserve_server.storage.options import placed
 from rankserve_server.transport import grpc_core
 from rankserve_training.artifact import ArtifactError, list_names, list_versions, read_artifact
 from rankserve_training.artifact.signing import read_trusted_keys
+from rankserve_training.artifact.storage.errors import StoreError
+from rankserve_training.artifact.storage.store import Store
 
 # Of files that are no connections: models, libraries, logs.
 _OTHER_FILES = 256
@@ -117,7 +120,14 @@ def _open_files(settings: _Settings) -> dict[str, str]:
 
 
 def _models(settings: _Settings, given: bool, announce: _Announce) -> Iterator[dict[str, str]]:
-    models_dir: Path = settings["models_dir"]
+    place: Path | str = settings["models_dir"]
+    if isinstance(place, str):
+        yield _store(place, settings["models_cache"])
+        models_dir: Path = placed(place, settings["models_cache"])["models_dir"]
+        if not list_names(models_dir):
+            return
+    else:
+        models_dir = place
     names = list_names(models_dir)
     if not names:
         what = "holds no models" if models_dir.is_dir() else "does not exist"
@@ -129,6 +139,22 @@ def _models(settings: _Settings, given: bool, announce: _Announce) -> Iterator[d
         newest, *others = reversed(list_versions(models_dir / name))
         yield _loadable(models_dir / name / str(newest), settings, announce)
         yield from (_verified(models_dir / name / str(version), settings, announce) for version in others)
+
+
+def _store(url: str, cache: Path | None) -> dict[str, str]:
+    """Only looks: a server copies what it needs."""
+    try:
+        versions = Store(url).versions()
+    except StoreError as error:
+        kept = placed(url, cache)["models_dir"]
+        advice = f"a server would start with the versions in {kept}" if list_names(kept) else "correct what it names"
+        return _finding("models store", "warn" if list_names(kept) else "fail", str(error), advice)
+    if not versions:
+        return _finding(
+            "models store", "fail", f"{url} holds no models", f"publish one: rankserve train --models-dir {url}"
+        )
+    newest = ", ".join(f"{name}/{max(numbers)}" for name, numbers in sorted(versions.items()))
+    return _finding("models store", "ok", f"{url} can be read; the newest: {newest}")
 
 
 def _disk(models_dir: Path) -> dict[str, str]:

@@ -86,6 +86,10 @@ class StorageError(RequestError):
     """What is asked for cannot be kept on disk."""
 
 
+class StoreDownError(RequestError):
+    """What is asked for needs the store of the models, which cannot be used now."""
+
+
 class UnauthenticatedError(RequestError):
     """Nobody knows who is calling."""
 

@@ -32,6 +32,8 @@ from rankserve_server.starting import (
     print_ready,
     stop_signals_handled,
 )
+from rankserve_server.storage.mirror import Mirror
+from rankserve_server.storage.store_watcher import StoreWatcher
 from rankserve_server.tracing.load_trace import traced
 from rankserve_server.transport.admin import AdminServer
 from rankserve_server.transport.choosing import open_transport
@@ -144,7 +146,11 @@ class Server:
         tell = None if observer is None else observer.tell
         if tell is not None:
             load = traced(load, loader.steps, tell)
-        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load, tell)
+        self._mirror = self._mirror_of(config)
+        self._repository = Repository(
+            config.models_dir, config.default_model, config.keep_versions, load, tell, self._mirror
+        )
+        self._store_watcher = None if self._mirror is None else StoreWatcher(self._mirror, config.store_seconds)
         self._watcher = Watcher(self._repository, config.watch_seconds)
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows, counted=counts is not None)
@@ -153,6 +159,12 @@ class Server:
         self._transport = open_transport(config, planner, models, access, protocols, counts, observer)
         self._admin = AdminServer(config, models, access, protocols, counts, observer)
         self._metrics = self._metrics_of(counts)
+
+    def _mirror_of(self, config: ServerConfig) -> Mirror | None:
+        if config.store_url is None:
+            return None
+        largest = config.max_version_mib * 2**20
+        return Mirror(config.store_url, config.models_dir, config.keep_versions, largest, self._check_not_stopped)
 
     def _warm_up(self) -> WarmUp | None:
         observing = self.config.observing
@@ -174,7 +186,7 @@ class Server:
         from rankserve_server.metrics.server_metrics import ServerMetrics
         from rankserve_server.metrics.worker_reports import ReportSender
 
-        metrics = ServerMetrics(counts, self._repository, self._shadows, self._transport)
+        metrics = ServerMetrics(counts, self._repository, self._shadows, self._transport, self._mirror)
         if self.config.metrics_socket is not None:
             return ReportSender(self.config.metrics_socket, metrics.collect)
         return MetricsEndpoint(self.config.metrics_host, self.config.metrics_port, metrics.collect_alone)
@@ -211,6 +223,8 @@ class Server:
         self._show_models_health()
         self._repository.on_change(partial(self._versions_changed, asyncio.get_running_loop()))
         self._watcher.start()
+        if self._store_watcher is not None:
+            self._store_watcher.start()
         served = ", ".join(map(_describe, self._repository.served())) or "no model: all are unloaded"
         if not self.config.quiet or self.config.reuse_port:  # the supervisor of a worker waits for it
             print_ready(f"{READY}{self._address}, serving {served}")
@@ -239,6 +253,8 @@ class Server:
         await self._transport.stop(at_once=bool(left))
         await self._admin.stop()
         await asyncio.to_thread(self._watcher.stop)
+        if self._store_watcher is not None:
+            await asyncio.to_thread(self._store_watcher.stop)
         await asyncio.to_thread(self._shadows.stop)
 
     async def _unless_hurried(self, waiting: Coroutine[Any, Any, _Result]) -> _Result | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rankserve_server.storage.models_place import ModelsPlace
 from rankserve_server.terminal import is_quiet, working
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _MAX_TABLE_MIB = 2_048
 
 
 @click.command()
-@click.argument("directory", metavar="DIR", type=_FILE)
+@click.argument("directory", metavar="DIR|URL", type=ModelsPlace())
 @click.option(
     "--trusted-key",
     "trusted_keys",
@@ -34,10 +35,11 @@ _MAX_TABLE_MIB = 2_048
     type=click.IntRange(0),
     help="As of 'rankserve serve'.",
 )
-def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) -> None:
+def verify(directory: Path | str, trusted_keys: tuple[Path, ...], max_table_mib: int) -> None:
     """Do with a version what a server does before it serves it, and say whether it would.
 
-    DIR is MODELS_DIR/NAME/VERSION, or MODELS_DIR/NAME for its newest version. Exit code 0: it would; 1: it would not.
+    DIR is MODELS_DIR/NAME/VERSION, or MODELS_DIR/NAME for its newest version; in a
+    store, a URL. Exit code 0: it would; 1: it would not.
 
     \b
     Examples:
@@ -45,11 +47,12 @@ def verify(directory: Path, trusted_keys: tuple[Path, ...], max_table_mib: int) 
       rankserve models verify models/movielens/3 --trusted-key public.pem
     """
     # Only now: `--help` needs no numpy, and to find damaged files takes no JAX.
-    from rankserve_training.artifact import ArtifactError, read_artifact, resolve_version
+    from rankserve_training.artifact import ArtifactError, read_artifact
     from rankserve_training.artifact.signing import read_trusted_keys
+    from rankserve_training.artifact.storage.fetching import version_at
 
     try:
-        version = resolve_version(directory)
+        version = version_at(directory)
         manifest = read_artifact(version, read_trusted_keys(trusted_keys)).manifest
         _print_step("files", _files(manifest))
         _print_step("signature", "of a trusted key" if trusted_keys else "not asked for; --trusted-key FILE does that")

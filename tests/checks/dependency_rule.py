@@ -95,7 +95,7 @@ RULES: Final = (
             scope=scope,
             reason="the artifact and the model, which the server loads, import keras, jax, numpy and cryptography, but "
             "neither TensorFlow nor the rest of training",
-            allowed=("rankserve_training.artifact", "rankserve_training.model", *NUMERICS, CRYPTOGRAPHY),
+            allowed=("rankserve_training.artifact", "rankserve_training.model", *NUMERICS, CRYPTOGRAPHY, "fsspec"),
         )
         for scope in ("rankserve_training.artifact", "rankserve_training.model")
     ),

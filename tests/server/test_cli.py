@@ -38,6 +38,8 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "default_model": "a",
         "watch_seconds": 0.5,
         "keep_versions": 0,
+        "store_seconds": 0.5,
+        "max_version_mib": 9,
         "max_table_mib": 0,
         "max_memory_mib": 7,
         "program_cache": Path("programs"),
@@ -80,6 +82,7 @@ def test_every_knob_has_a_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "other_protocols",
         "observing",
         "quiet",
+        "store_url",  # by --models-dir; see below
     }
     assert values.keys() == {field.name for field in fields(ServerConfig)} - apart
     assert security.keys() == {field.name for field in fields(SecurityConfig)} - {"trusted_keys"}
@@ -117,3 +120,14 @@ def test_a_reason_not_to_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> N
 def test_help_names_every_limit() -> None:
     result = CliRunner().invoke(cli.serve, ["--help"])
     assert all(f"--{name.replace('_', '-')}" in result.output for name in LIMITS | CONNECTIONS)
+
+
+def test_a_store_is_served_from_a_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    config = config_of(monkeypatch, "--models-dir", "s3://bucket/models/")
+    assert config.store_url == "s3://bucket/models"
+    assert config.models_dir.parent == tmp_path / "rankserve" / "models"
+    other = config_of(monkeypatch, "--models-dir", "s3://bucket/other", "--models-cache", str(tmp_path / "own"))
+    assert other.models_dir.parent == tmp_path / "own"
+    assert other.models_dir.name != config.models_dir.name
+    assert config_of(monkeypatch, "--models-dir", f"file://{tmp_path}").models_dir == tmp_path

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rankserve_training.artifact import ArtifactError, GoldenRequest, Manifest, publish
+from rankserve_training.artifact import ArtifactError, GoldenRequest, Manifest
 from rankserve_training.artifact.manifest import (
     CATALOG_FILE,
     FORMAT_VERSION,
-    MANIFEST_FILE,
     MODEL_FILE,
     USERS_FILE,
     DatasetEntry,
     ScaleEntry,
     SplitEntry,
     TrainingEntry,
-    read_manifest,
 )
+from rankserve_training.artifact.storage.publishing import PublishedVersion, publish_anywhere
 from rankserve_training.golden import golden_requests
 from rankserve_training.model import embedding_mlp, generic
 from rankserve_training.model.backend import keras
@@ -28,7 +27,7 @@ from rankserve_training.model.own_model import SIDES, OwnModel
 from rankserve_training.model.predicting import predict_ratings
 from rankserve_training.model.recognised import as_embedding_mlp
 from rankserve_training.own_catalog import OwnCatalog
-from rankserve_training.packaging import PublishedVersion, id_range, library_versions, now
+from rankserve_training.packaging import id_range, library_versions, now
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -91,7 +90,7 @@ def prepare_own_model(own: OwnModel, catalog: OwnCatalog) -> OwnRankingModel:
 def publish_own_model(
     model: OwnRankingModel,
     catalog: OwnCatalog,
-    models_dir: Path,
+    models_dir: Path | str,
     name: str,
     *,
     scale: ScaleEntry | None = None,
@@ -103,7 +102,7 @@ def publish_own_model(
     Args:
         model: see `prepare_own_model`.
         catalog: its items and users.
-        models_dir: where models live.
+        models_dir: where models live; a directory or the URL of a store.
         name: of the model.
         scale: of the scores; None for that of the ratings or, without ratings, for the range of the golden scores.
         dataset_name: the name of the ratings; "" without.
@@ -136,8 +135,7 @@ def publish_own_model(
         files={},
         golden_requests=model.golden,
     )
-    directory = publish(models_dir, name, write_files, manifest, sign_key)
-    return PublishedVersion(directory, read_manifest(directory / MANIFEST_FILE))
+    return publish_anywhere(models_dir, name, write_files, manifest, sign_key)
 
 
 def _verify(path: Path, model: OwnRankingModel, catalog: OwnCatalog) -> None:

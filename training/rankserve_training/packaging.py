@@ -1,16 +1,14 @@
 """From a trained model to a published version."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankserve_training.artifact import Catalog, IdIndex, Manifest, UserTable, publish
+from rankserve_training.artifact import Catalog, IdIndex, Manifest, UserTable
 from rankserve_training.artifact.manifest import (
     CATALOG_FILE,
     FORMAT_VERSION,
-    MANIFEST_FILE,
     MODEL_FILE,
     NEWCOMERS_COLUMNS_FILE,
     NEWCOMERS_ENCODING_FILE,
@@ -21,8 +19,8 @@ from rankserve_training.artifact.manifest import (
     ScaleEntry,
     SplitEntry,
     TrainingEntry,
-    read_manifest,
 )
+from rankserve_training.artifact.storage.publishing import PublishedVersion, publish_anywhere
 from rankserve_training.golden import golden_newcomers, golden_requests
 from rankserve_training.memory import free_finished
 from rankserve_training.model.without_tensorflow import without_tensorflow
@@ -34,21 +32,8 @@ if TYPE_CHECKING:
 _LIBRARIES = ("rankserve", "keras", "jax", "jaxlib", "numpy", "tensorflow", "tensorflow-datasets")
 
 
-@dataclass(frozen=True)
-class PublishedVersion:
-    """A version that is in its place.
-
-    Attributes:
-        directory: MODELS_DIR/NAME/VERSION.
-        manifest: what it says of itself.
-    """
-
-    directory: Path
-    manifest: Manifest
-
-
 def publish_model(
-    trained: TrainedModel, models_dir: Path, name: str, sign_key: "Ed25519PrivateKey | None" = None
+    trained: TrainedModel, models_dir: Path | str, name: str, sign_key: "Ed25519PrivateKey | None" = None
 ) -> PublishedVersion:
     """Publishes a trained model as the next version of `name`, signed where there is a key.
 
@@ -73,8 +58,7 @@ def publish_model(
         catalog.write(directory / CATALOG_FILE)
         users.write(directory / USERS_FILE)
 
-    directory = publish(models_dir, name, write_files, _manifest(trained, name), sign_key)
-    return PublishedVersion(directory, read_manifest(directory / MANIFEST_FILE))
+    return publish_anywhere(models_dir, name, write_files, _manifest(trained, name), sign_key)
 
 
 def _manifest(trained: TrainedModel, name: str) -> Manifest:

@@ -39,6 +39,19 @@ def worker_families(running: int, wanted: int, restarts: int) -> Iterator[Metric
     )
 
 
+def store_families(looked: float, failures: int, fetched: int) -> Iterator[Metric]:
+    """The store that the versions come from."""
+    yield GaugeMetricFamily(
+        "rankserve_store_last_look_timestamp_seconds",
+        "When the store was last looked at with success, in seconds since 1970; 0 for never.",
+        looked,
+    )
+    yield CounterMetricFamily("rankserve_store_failed_looks_total", "Looks at the store that failed.", failures)
+    yield CounterMetricFamily(
+        "rankserve_store_copied_versions_total", "Versions that were copied from the store.", fetched
+    )
+
+
 def call_families(methods: Iterable[MethodCounts]) -> Iterator[Metric]:
     """The calls; the names are those that other gRPC servers have too."""
     started = CounterMetricFamily("grpc_server_started_total", "Calls that came.", labels=_METHOD)

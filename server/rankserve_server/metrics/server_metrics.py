@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from prometheus_client import ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
@@ -14,6 +15,9 @@ from rankserve_server.transport.interface import Transport
 from rankserve_server.versions.repository import Repository
 from rankserve_server.versions.shadowing import ShadowScorer
 
+if TYPE_CHECKING:
+    from rankserve_server.storage.mirror import Mirror
+
 _LIBRARIES = ("grpcio", "jax", "keras")
 
 
@@ -21,8 +25,14 @@ class ServerMetrics:
     """Collects what a server counts, and what its parts say of themselves."""
 
     def __init__(
-        self, counts: ServerCounts, repository: Repository, shadows: ShadowScorer, transport: Transport
+        self,
+        counts: ServerCounts,
+        repository: Repository,
+        shadows: ShadowScorer,
+        transport: Transport,
+        mirror: "Mirror | None" = None,
     ) -> None:
+        self._mirror = mirror
         self._counts = counts
         self._repository = repository
         self._shadows = shadows
@@ -55,4 +65,6 @@ class ServerMetrics:
         yield from families.shadow_families(entries, self._shadows.totals)
         yield from families.load_families(counts.loads)
         yield from families.observer_families(counts.observer)
+        if self._mirror is not None:
+            yield from families.store_families(self._mirror.looked, self._mirror.failures, self._mirror.fetched)
         yield from self._process.collect()

@@ -19,6 +19,7 @@ from rankserve_server.errors import (
     PermissionDeniedError,
     RequestError,
     StorageError,
+    StoreDownError,
     UnauthenticatedError,
     UnknownModelError,
     UnknownServiceError,
@@ -36,6 +37,7 @@ _CODES: dict[type[RequestError], grpc.StatusCode] = {
     NotReadyError: grpc.StatusCode.UNAVAILABLE,
     ConflictError: grpc.StatusCode.FAILED_PRECONDITION,
     StorageError: grpc.StatusCode.INTERNAL,
+    StoreDownError: grpc.StatusCode.UNAVAILABLE,
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
 }

@@ -7,6 +7,7 @@ with a copy that was still going on, or the server has been upgraded, the versio
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -102,6 +103,12 @@ class Quarantine:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 _log.warning("%s cannot be removed, so that its version is not tried again: %s", path, error.strerror)
+
+    def forget(self, version: int) -> None:
+        """Forgets what was held against one version, which is not here any more."""
+        self._entries.pop(version, None)
+        with suppress(OSError):
+            self._path(version).unlink(missing_ok=True)
 
     def _read(self, version: int) -> QuarantineEntry | None:
         try:

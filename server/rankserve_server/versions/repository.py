@@ -3,10 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rankserve_server.errors import ConflictError, NotReadyError, UnknownModelError
+from rankserve_server.errors import ConflictError, NotReadyError, StoreDownError, UnknownModelError
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.versions import plan_changes
 from rankserve_server.versions.entry import ModelEntry, Roles
@@ -14,8 +15,10 @@ from rankserve_server.versions.model_versions import Load, ModelVersions
 from rankserve_server.versions.plan_changes import PlanChange
 from rankserve_server.versions.serving_plan import change_plan
 from rankserve_training.artifact import ArtifactError, list_names
+from rankserve_training.artifact.storage.errors import StoreError
 
 if TYPE_CHECKING:
+    from rankserve_server.storage.mirror import Mirror
     from rankserve_server.tracing.load_trace import SwapTrace
     from rankserve_server.versions.routes import Routes
 
@@ -32,6 +35,7 @@ class Repository:
         keep: int,
         load: Load,
         tell_swap: "Callable[[SwapTrace], None] | None" = None,
+        mirror: "Mirror | None" = None,
     ) -> None:
         """Looks at nothing yet.
 
@@ -41,7 +45,10 @@ class Repository:
             keep: how many of the newest versions of a model are loaded; 0 for all.
             load: loads one version.
             tell_swap: is told when requests go to another version; None where nobody wants to know.
+            mirror: keeps `models_dir` in line with a store; None where there is none.
         """
+        self._mirror = mirror
+        self._place = str(models_dir) if mirror is None else mirror.url
         self._tell_swap = tell_swap
         self._models_dir = models_dir
         self._default_name = default_name
@@ -59,10 +66,12 @@ class Repository:
         Raises:
             ArtifactError: where there is no model, none can be served, or the default one cannot.
         """
+        if self._mirror is not None:
+            self._mirror.start()
         names = list_names(self._models_dir)
         if not names:
             raise ArtifactError(
-                f"{self._models_dir} holds no model; publish one with: rankserve train --models-dir {self._models_dir}"
+                f"{self._place} holds no model; publish one with: rankserve train --models-dir {self._place}"
             )
         if self._default_name is None and len(names) == 1:
             self._default_name = names[0]
@@ -102,8 +111,10 @@ class Repository:
         Raises:
             UnknownModelError: where there is no such model.
             NotReadyError: while the models are being loaded for the first time.
+            StoreDownError: where the store cannot be looked at.
         """
         self.check_ready()
+        self._look_at_store([name] if name else list_names(self._models_dir), retry_quarantined)
         with self._changing:
             names = list_names(self._models_dir)
             if name and name not in names and name not in self._models:
@@ -134,9 +145,13 @@ class Repository:
         model = self._models.get(name or self._default_name or "")
         if model is None:
             raise self._unknown(name)
+        self._bring_named(model, change)
         with self._changing:
             self._load_named(model, change)
-            change_plan(self._models_dir / model.name, lambda plan: change(plan, model))
+            if self._mirror is None:
+                change_plan(self._models_dir / model.name, lambda plan: change(plan, model))
+            else:
+                self._mirror.change_plan(model.name, lambda plan: change(plan, model))
             self._update(model.name, unsettled=False)
         return [entry for entry in self.entries() if entry.name == model.name]
 
@@ -257,6 +272,27 @@ class Repository:
     def _reason(self, name: str) -> str:
         """Why no version of a model answers."""
         return next((entry.message for entry in self.entries() if entry.name == name), "it has none")
+
+    def _look_at_store(self, names: list[str], retry_quarantined: bool) -> None:
+        if self._mirror is None:
+            return
+        try:
+            for name in names if retry_quarantined else ():
+                self._mirror.forget_refused(name)
+            self._mirror.look()
+        except StoreError as error:
+            raise StoreDownError(str(error)) from error
+
+    def _bring_named(self, model: ModelVersions, change: PlanChange) -> None:
+        """What is to serve is copied from the store first, beside all else."""
+        if self._mirror is None:
+            return
+        with suppress(ConflictError, UnknownModelError):  # of which those say more who load them
+            named = change(model.current_plan(), model).named_versions
+            try:
+                self._mirror.require(model.name, named)
+            except StoreError as error:
+                raise StoreDownError(str(error)) from error
 
     def _load_named(self, model: ModelVersions, change: PlanChange) -> None:
         """What is to serve is loaded before the plan says so: a plan that cannot be followed helps nobody."""

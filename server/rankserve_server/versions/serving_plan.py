@@ -81,6 +81,15 @@ def read_plan(model_dir: Path) -> ServingPlan:
         return ServingPlan()
     except OSError as error:
         raise ServingPlanError(f"{path} cannot be read: {error.strerror}") from error
+    return decode_plan(content, str(path))
+
+
+def decode_plan(content: bytes, path: str) -> ServingPlan:
+    """The plan of a file's content; `path` is for the message.
+
+    Raises:
+        ServingPlanError: where it is none.
+    """
     try:
         plan = msgspec.json.decode(content, type=ServingPlan)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -100,17 +109,22 @@ def change_plan(model_dir: Path, change: Callable[[ServingPlan], ServingPlan]) -
         ServingPlanError: where it cannot be written, which leaves the old one as it is.
     """
     try:
-        with _locked(model_dir):
+        with locked(model_dir):
             plan = change(read_plan(model_dir))
-            content = msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
-            _replace(model_dir / FILE, content)
+            replace_file(model_dir / FILE, encode_plan(plan))
     except OSError as error:
         raise ServingPlanError(f"{model_dir / FILE} cannot be written: {error.strerror}") from error
     return plan
 
 
+def encode_plan(plan: ServingPlan) -> bytes:
+    """The content of its file."""
+    return msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
+
+
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
+    """Holds a directory against others who would change its plan."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -119,7 +133,7 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Writes beside, makes durable, renames: whoever reads finds the old or the new content."""
     descriptor, name = tempfile.mkstemp(prefix=".serving-", dir=path.parent)
     try:

@@ -51,7 +51,7 @@ def publish(
     """Publishes the next free version of a model; safe beside other publishers of the same model.
 
     Args:
-        models_dir: where models live; made if it does not exist.
+        models_dir: where models live, made if it does not exist.
         name: of the model.
         write_files: writes every file but the manifest into the directory that it is given.
         manifest: its `name`, `version` and `files` are filled in here.
@@ -69,15 +69,11 @@ def publish(
     model_dir = models_dir / name
     model_dir.mkdir(parents=True, exist_ok=True)
     with _scratch_directory(model_dir) as scratch:
-        write_files(scratch)
-        files = {path.name: _durable_entry(path) for path in sorted(scratch.iterdir())}
+        files = write_entries(scratch, write_files)
         version = max(list_versions(model_dir), default=0) + 1
         while True:
-            content = msgspec.structs.replace(manifest, name=name, version=version, files=files).encode()
-            decode_manifest(content, scratch / MANIFEST_FILE)
-            _write_durably(scratch / MANIFEST_FILE, content)
-            if sign_key is not None:
-                _write_durably(scratch / SIGNATURE_FILE, sign(content, sign_key))
+            complete = msgspec.structs.replace(manifest, name=name, version=version, files=files)
+            write_manifest(scratch, complete, sign_key)
             _fsync(scratch)
             if _rename_to_free(scratch, model_dir / str(version)):
                 break
@@ -85,6 +81,25 @@ def publish(
         _fsync(model_dir)
         _fsync(models_dir)
     return model_dir / str(version)
+
+
+def write_entries(scratch: Path, write_files: Callable[[Path], None]) -> dict[str, FileEntry]:
+    """Has the files of a version written, and gives what its manifest says of them."""
+    write_files(scratch)
+    return {path.name: _durable_entry(path) for path in sorted(scratch.iterdir())}
+
+
+def write_manifest(scratch: Path, manifest: Manifest, sign_key: "Ed25519PrivateKey | None") -> None:
+    """Writes the manifest, and its signature where there is a key.
+
+    Raises:
+        ArtifactError: where a reader would refuse it.
+    """
+    content = manifest.encode()
+    decode_manifest(content, scratch / MANIFEST_FILE)
+    _write_durably(scratch / MANIFEST_FILE, content)
+    if sign_key is not None:
+        _write_durably(scratch / SIGNATURE_FILE, sign(content, sign_key))
 
 
 @contextmanager

@@ -22,6 +22,16 @@ def check_name(name: str) -> None:
         )
 
 
+def is_name(text: str) -> bool:
+    """Whether a model can be called so."""
+    return bool(_NAME.fullmatch(text))
+
+
+def is_version(text: str) -> bool:
+    """Whether this is the number of a version, as its folder is called."""
+    return bool(_VERSION.fullmatch(text))
+
+
 def list_names(models_dir: Path) -> list[str]:
     """The models that have at least one version, sorted. Empty where the directory does not exist."""
     if not models_dir.is_dir():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rankserve_training.cli.failures import one_line_failures
+from rankserve_training.cli.models_place import ModelsPlace
 
 if TYPE_CHECKING:
     from rankserve_training.artifact import Manifest
@@ -42,7 +43,12 @@ versions [{name, version, rankings, joined, rows, measures {key: {value, low, hi
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--model", type=_FILE, help="MODELS_DIR/NAME (its newest version) or MODELS_DIR/NAME/VERSION.")
+@click.option(
+    "--model",
+    type=ModelsPlace(),
+    metavar="DIR|URL",
+    help="MODELS_DIR/NAME (its newest version) or MODELS_DIR/NAME/VERSION; also in a store.",
+)
 @click.option("--preset", metavar="NAME", help="Instead of a model: a recipe, which is trained by the --protocol.")
 @click.option(
     "--log",
@@ -65,7 +71,7 @@ versions [{name, version, rankings, joined, rows, measures {key: {value, low, hi
 @click.option("--html", "html_file", type=_OUTPUT, help="Also write a report with pictures to this file.")
 @click.option("--json", "json_file", type=_OUTPUT, help="Also write the result to this file; its keys are below.")
 def evaluate(
-    model: Path | None,
+    model: Path | str | None,
     preset: str | None,
     log_file: Path | None,
     protocol: str | None,
@@ -148,12 +154,13 @@ def _evaluate_log(log_file: Path, ratings: Path | None, html_file: Path | None, 
         evaluate_logged(log_file, ratings, json_file)
 
 
-def _evaluate_model(model: Path, ratings: Path | None, html_file: Path | None, json_file: Path | None) -> None:
-    from rankserve_training.artifact import read_artifact, resolve_version
+def _evaluate_model(model: Path | str, ratings: Path | None, html_file: Path | None, json_file: Path | None) -> None:
+    from rankserve_training.artifact import read_artifact
+    from rankserve_training.artifact.storage.fetching import version_at
     from rankserve_training.cli.report import print_figures, show_result, working, write_json
 
     with one_line_failures():
-        artifact = read_artifact(resolve_version(model))
+        artifact = read_artifact(version_at(model))
         manifest = artifact.manifest
         data = _load(manifest, ratings)
         from rankserve_training.evaluate import evaluate_version

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rankserve_training.cli.failures import one_line_failures
+from rankserve_training.cli.models_place import ModelsPlace
 
 if TYPE_CHECKING:
     from rankserve_training.model.own_model import OwnModel
@@ -36,7 +37,14 @@ Lambda layers or code of its own. Items and users are described by files as
 @click.option("--items", required=True, type=_FILE, help="The items that it was trained with: ids, titles, genres.")
 @click.option("--users", type=_FILE, help="The users that it was trained with.  [default: those of the ratings]")
 @click.option("--ratings", type=_FILE, help="What users have seen, for --exclude-seen of 'rankserve rank'.")
-@click.option("--models-dir", default="models", show_default=True, type=_FILE, help="Where to publish.")
+@click.option(
+    "--models-dir",
+    default="models",
+    show_default=True,
+    type=ModelsPlace(),
+    metavar="DIR|URL",
+    help="Where to publish: a directory, or a store such as s3://bucket/models.",
+)
 @click.option(
     "--ids",
     type=click.Choice(["sorted", "lines", "direct"]),
@@ -70,7 +78,7 @@ def publish(
     items: Path,
     users: Path | None,
     ratings: Path | None,
-    models_dir: Path,
+    models_dir: Path | str,
     ids: "Numbering | None",
     first_row: str,
     unknown: "Unknown | None",
@@ -84,13 +92,13 @@ def publish(
     """
     # Keras is imported only now, so that `--help` and a wrong option are answered at once.
     from rankserve_training.artifact.manifest import ScaleEntry
-    from rankserve_training.artifact.publish import check_place
     from rankserve_training.artifact.signing import read_signing_key
+    from rankserve_training.artifact.storage.publishing import check_anywhere
 
     if scale is not None and not float("-inf") < scale[0] < scale[1] < float("inf"):
         raise click.BadParameter(f"it should rise, {scale[0]:g} {scale[1]:g} does not", param_hint="--scale")
     with one_line_failures():
-        check_place(models_dir, name)
+        check_anywhere(models_dir, name)
         key = None if sign_key is None else read_signing_key(sign_key)
         from rankserve_training.cli.report import is_quiet, working
         from rankserve_training.data.tfds_quiet import import_tensorflow_quietly

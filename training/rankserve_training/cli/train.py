@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rankserve_training.cli.failures import one_line_failures
+from rankserve_training.cli.models_place import ModelsPlace
 
 if TYPE_CHECKING:
-    from rankserve_training.packaging import PublishedVersion
+    from rankserve_training.artifact.storage.publishing import PublishedVersion
 
 _FILE = click.Path(path_type=Path)
 # Not checked for being readable: it is written.
@@ -38,7 +39,14 @@ as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are all
     help="A known data set: movielens/100k, 1m, 20m, 25m or latest-small.  [default: movielens/100k]",
 )
 @click.option("--preset", default="two-tower", show_default=True, metavar="NAME", help="The recipe; or tutorial.")
-@click.option("--models-dir", default="models", show_default=True, type=_FILE, help="Where to publish.")
+@click.option(
+    "--models-dir",
+    default="models",
+    show_default=True,
+    type=ModelsPlace(),
+    metavar="DIR|URL",
+    help="Where to publish: a directory, or a store such as s3://bucket/models.",
+)
 @click.option("--name", help="The model's name.  [default: movielens; needed with --ratings]")
 @click.option(
     "--epochs", type=click.IntRange(1, 10_000), help="Passes over the ratings.  [default: the preset's choice]"
@@ -61,7 +69,7 @@ as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are all
 def train(
     dataset: str | None,
     preset: str,
-    models_dir: Path,
+    models_dir: Path | str,
     name: str | None,
     epochs: int | None,
     seed: int,
@@ -82,8 +90,8 @@ def train(
     nothing.
     """
     # Keras and TensorFlow are imported only now, so that `--help` and a wrong option are answered at once.
-    from rankserve_training.artifact.publish import check_place
     from rankserve_training.artifact.signing import read_signing_key
+    from rankserve_training.artifact.storage.publishing import check_anywhere
     from rankserve_training.cli.report import (
         check_writable,
         print_figures,
@@ -104,7 +112,7 @@ def train(
         raise click.UsageError("--ratings needs --name: what is the model to be called?")
     dataset, name = dataset or _DATASET, name or _NAME
     with one_line_failures():
-        check_place(models_dir, name)
+        check_anywhere(models_dir, name)
         key = None if sign_key is None else read_signing_key(sign_key)
         recipe = preset_named(preset)
         if checkpoints is not None and not isinstance(recipe, TwoTowerRecipe):

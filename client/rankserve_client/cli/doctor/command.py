@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import EntryPoint
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
@@ -39,15 +38,14 @@ is 1 where something failed.
 @click.command(epilog=_EPILOG)
 @click.option(
     "--models-dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The models directory to look at.  [default: that of 'rankserve serve']",
+    metavar="DIR|URL",
+    help="The models directory, or the store, to look at.  [default: that of 'rankserve serve']",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; its keys are below.")
 @server_options
 @click.pass_context
 def doctor(
-    context: click.Context, models_dir: Path | None, as_json: bool, servers: tuple[str, ...], timeout: float
+    context: click.Context, models_dir: str | None, as_json: bool, servers: tuple[str, ...], timeout: float
 ) -> None:
     """Look at what is installed, reachable and loadable, and say what to do about what is not."""
     named = context.get_parameter_source("servers") is not ParameterSource.DEFAULT
@@ -93,11 +91,11 @@ def _looking(
     return look
 
 
-def _serve_arguments(context: click.Context, models_dir: Path | None) -> list[str]:
+def _serve_arguments(context: click.Context, models_dir: str | None) -> list[str]:
     file = config_file.used(context)
     return [
         *(["--config", file] if file else []),
-        *(["--models-dir", str(models_dir)] if models_dir else []),
+        *(["--models-dir", models_dir] if models_dir else []),
     ]
 
 

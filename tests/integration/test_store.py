@@ -1,0 +1,183 @@
+"""Models in a store: a real server, and a store that speaks S3's protocol on loopback."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import StartServer
+from integration.scraping import scrape
+from integration.server_process import RANKSERVE, ServerProcess, free_port
+from integration.stores import URL, LocalStore
+from integration.test_new_versions import current, states, wait_for
+from integration.tower_versions import add
+from rankserve_client import RankingClient, SetAlias, Unavailable
+from server.two_towers import Published, publish_towers, random_towers
+
+FLAGS = ("--watch-seconds", "0.2", "--store-seconds", "0.3")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return publish_towers(tmp_path_factory.mktemp("template"), random_towers())
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStore]:
+    store = LocalStore(monkeypatch)
+    yield store
+    store.stop()
+
+
+class Replicas:
+    """Servers on the store, by default each with a cache of its own."""
+
+    def __init__(self, start: StartServer, store: LocalStore, template: Published, tmp_path: Path) -> None:
+        self._start, self._store, self._template, self._tmp_path = start, store, template, tmp_path
+
+    def version(self, number: int) -> Path:
+        return add(self._tmp_path / "local", self._template, number)
+
+    def start(self, cache: str = "cache", *flags: str) -> ServerProcess:
+        cached = ("--models-cache", str(self._tmp_path / cache))
+        return self._start(*FLAGS, *cached, *flags, models=URL)  # type: ignore[arg-type]  # a URL is no path
+
+
+@pytest.fixture
+def replicas(start_server: StartServer, store: LocalStore, template: Published, tmp_path: Path) -> Replicas:
+    return Replicas(start_server, store, template, tmp_path)
+
+
+def cached(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in tmp_path.glob("cache/*/towers/[0-9]*"))
+
+
+def test_versions_come_go_and_are_bad(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
+    store.add(replicas.version(1))
+    server = replicas.start().wait_until_ready()
+    with RankingClient(server.address) as client:
+        # Half of a version is none.
+        half = replicas.version(2)
+        store.add(half, but=("manifest.json",))
+        damaged = replicas.version(3)
+        content = bytearray((damaged / "model.keras").read_bytes())
+        content[-1] ^= 1
+        store.add(damaged, but=("model.keras", "manifest.json"))
+        store.put("towers/3/model.keras", bytes(content))
+        store.put("towers/3/manifest.json", (damaged / "manifest.json").read_bytes())
+        wait_for(lambda: states(client) == {1: "ready", 3: "failed"})
+        reason = next(model.state_message for model in client.models() if model.version == 3)
+        assert "towers/3/model.keras does not have the SHA-256 of its manifest" in reason
+        store.put("towers/2/manifest.json", (half / "manifest.json").read_bytes())
+        wait_for(lambda: current(client) == 2)
+        # Mended, it is copied again by itself.
+        store.put("towers/3/model.keras", (damaged / "model.keras").read_bytes())
+        wait_for(lambda: current(client) == 3)
+        store.add(replicas.version(4))
+        wait_for(lambda: current(client) == 4)
+        wait_for(lambda: cached(tmp_path) == ["3", "4"])
+    assert server.errors.count("towers/3 of the store cannot be served") == 1
+
+
+def test_a_bad_version_is_not_copied_again_after_a_restart(replicas: Replicas, store: LocalStore) -> None:
+    store.add(replicas.version(1))
+    bad = replicas.version(2)
+    (bad / "model.keras").write_bytes(b"bomb" * 1_000_000)
+    store.add(bad)
+    first = replicas.start().wait_until_ready()
+    assert "towers/1" in first.served
+    assert "has 4000000 bytes, but the manifest says" in first.errors
+    first.stop()
+    second = replicas.start().wait_until_ready()
+    with RankingClient(second.address) as client:
+        assert states(client) == {1: "ready", 2: "failed"}
+    assert "of the store cannot be served" not in second.errors
+
+
+def test_a_store_that_is_down_keeps_nobody_from_serving(replicas: Replicas, store: LocalStore) -> None:
+    store.add(replicas.version(1))
+    server = replicas.start().wait_until_ready()
+    store.stop()
+    with RankingClient(server.address) as client:
+        wait_for(lambda: "The store cannot be used, and what is here is served on" in server.errors)
+        assert client.rank(1, [5, 10]).items
+        with pytest.raises(Unavailable, match="the plan of towers stays as it is"):
+            client.change_model(SetAlias("stable", 1))
+        other = replicas.start().wait_until_ready()
+        assert "towers/1" in other.served
+        assert "Starting with the versions in" in other.errors
+        empty = replicas.start("empty").wait()
+        assert empty.code == 1
+        assert empty.errors.splitlines()[-1].startswith(f"Error: {URL}: the store cannot be reached")
+        store.start()
+        store.add(replicas.version(2))
+        wait_for(lambda: current(client) == 2)
+
+
+def test_replicas_agree_on_aliases(replicas: Replicas, store: LocalStore) -> None:
+    for number in (1, 2, 3, 4):
+        store.add(replicas.version(number))
+    one, two = replicas.start("one").wait_until_ready(), replicas.start("two").wait_until_ready()
+    with RankingClient(one.address) as first, RankingClient(two.address) as second:
+        # It is past what either of them holds.
+        first.change_model(SetAlias("stable", 1))
+        assert json.loads(store.get("towers/serving.json"))["aliases"] == {"stable": 1}
+        wait_for(lambda: "stable" in next((m.aliases for m in second.models() if m.version == 1), ()))
+        second.change_model(SetAlias("newest", 4))
+        assert json.loads(store.get("towers/serving.json"))["aliases"] == {"newest": 4, "stable": 1}
+        wait_for(lambda: "newest" in next(m.aliases for m in first.models() if m.version == 4))
+
+
+def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
+    store.add(replicas.version(1))
+    servers = [replicas.start(), replicas.start()]
+    clients = [RankingClient(server.wait_until_ready().address) for server in servers]
+    store.add(replicas.version(2))
+    for client in clients:
+        wait_for(lambda client=client: current(client) == 2)  # type: ignore[misc]  # of this round
+        client.close()
+    assert cached(tmp_path) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://nowhere-at-all/models", "there is no such bucket or object"),
+        (URL, f"{URL} holds no model; publish one with: rankserve train --models-dir {URL}"),
+    ],
+)
+def test_a_start_without_models_is_explained(
+    start_server: StartServer, store: LocalStore, tmp_path: Path, url: str, said: str
+) -> None:
+    assert store.names() == []
+    ended = start_server("--models-cache", str(tmp_path / "cache"), models=url).wait()  # type: ignore[arg-type]
+    assert ended.code == 1
+    assert said in ended.errors.splitlines()[-1]
+    assert "Traceback" not in ended.errors
+
+
+def test_verify_copies_from_the_store(
+    replicas: Replicas, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    version = replicas.version(1)
+    store.add(version)
+    command = [RANKSERVE, "models", "verify"]
+    done = subprocess.run([*command, f"{URL}/towers"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "towers/1 may be served."), done.stderr
+    store.put("towers/1/model.keras", b"short")
+    done = subprocess.run([*command, f"{URL}/towers/1"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "model.keras has 5 bytes, but the manifest says" in done.stderr
+
+
+def test_metrics_tell_of_the_store(replicas: Replicas, store: LocalStore) -> None:
+    store.add(replicas.version(1))
+    server = replicas.start("cache", "--metrics-port", str(free_port())).wait_until_ready()
+    before = scrape(server)
+    assert before.value("rankserve_store_copied_versions_total") == 1
+    assert before.value("rankserve_store_last_look_timestamp_seconds") > 0
+    store.stop()
+    wait_for(lambda: scrape(server).value("rankserve_store_failed_looks_total") > 0)

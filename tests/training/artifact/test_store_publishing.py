@@ -1,0 +1,146 @@
+"""Publishing to a store that speaks S3's protocol."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.stores import URL, LocalStore
+from rankserve_training.artifact import ArtifactError, read_artifact
+from rankserve_training.artifact.storage import publishing
+from rankserve_training.artifact.storage.errors import StoreError, TakenError
+from rankserve_training.artifact.storage.fetching import version_at
+from rankserve_training.artifact.storage.place import parse_place
+from rankserve_training.artifact.storage.publishing import StorePublisher, check_anywhere, publish_anywhere
+from rankserve_training.artifact.storage.store import Store
+from training.small_version import small_manifest, write_small_files
+
+_PUBLISHER = f"""
+from rankserve_training.artifact.storage.publishing import publish_anywhere
+from training.small_version import small_manifest, write_small_files
+while True:
+    print(publish_anywhere({URL!r}, "small", write_small_files, small_manifest()).directory, flush=True)
+"""
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalStore]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    store = LocalStore(monkeypatch)
+    yield store
+    store.stop()
+
+
+def publish_small() -> str:
+    return str(publish_anywhere(URL, "small", write_small_files, small_manifest()).directory)
+
+
+@pytest.mark.usefixtures("store")
+def test_versions_are_numbered_and_can_be_read() -> None:
+    assert [publish_small(), publish_small()] == [f"{URL}/small/1", f"{URL}/small/2"]
+    artifact = read_artifact(version_at(f"{URL}/small"))
+    assert (artifact.manifest.name, artifact.manifest.version) == ("small", 2)
+    assert read_artifact(version_at(f"{URL}/small/1")).manifest.version == 1
+    with pytest.raises(ArtifactError, match="has no version 7; it has 1, 2"):
+        version_at(f"{URL}/small/7")
+
+
+@pytest.mark.usefixtures("store")
+def test_publishers_at_the_same_time_get_numbers_of_their_own() -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(publish_small())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [f"{URL}/small/{number}" for number in (1, 2, 3, 4)]
+    for number in (1, 2, 3, 4):
+        read_artifact(version_at(f"{URL}/small/{number}"))
+
+
+def test_a_failed_publisher_leaves_nothing(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("no more")
+
+    monkeypatch.setattr(StorePublisher, "upload", fail)
+    with pytest.raises(StoreError, match="no more"):
+        publish_small()
+    assert store.names() == []
+
+
+@pytest.mark.usefixtures("store")
+def test_killed_publishers_leave_nothing_that_is_served() -> None:
+    done = set()
+    for seconds in (0.01, 0.05, 0.1, 0.2):
+        with subprocess.Popen(
+            [sys.executable, "-c", _PUBLISHER],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as publisher:
+            assert publisher.stdout is not None
+            done.add(publisher.stdout.readline().strip())
+            time.sleep(seconds)
+            publisher.send_signal(signal.SIGKILL)
+            done |= set(publisher.stdout.read().split())
+    whole = Store(URL).versions()["small"]
+    assert {f"{URL}/small/{number}" for number in whole} >= done
+    for number in whole:
+        read_artifact(version_at(f"{URL}/small/{number}"))
+    following = max(Store(URL).used_numbers("small")) + 1
+    assert publish_small() == f"{URL}/small/{following}"
+
+
+def test_what_was_abandoned_is_removed_a_day_later(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    abandoned = StorePublisher(URL, "small")
+    assert abandoned.claim() == 1
+    store.put("small/1/model.keras", b"half")
+    publish_small()
+    publish_small()
+    assert "small/1/model.keras" in store.names(), "another publisher may still be at it"
+    monkeypatch.setattr(publishing, "_ABANDONED", -publishing._ABANDONED)
+    assert publish_small() == f"{URL}/small/4"
+    assert not [key for key in store.names() if key.startswith("small/1/")]
+    with pytest.raises(StoreError, match="was taken for abandoned"):
+        abandoned.finish(1, b"{}")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_number_that_exists_is_refused() -> None:
+    publish_small()
+    with pytest.raises(TakenError):
+        Store(URL).create("small/1/manifest.json", b"{}")
+
+
+@pytest.mark.usefixtures("store")
+def test_places_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_place("file:///srv/models%20a") == Path("/srv/models a")
+    assert parse_place("s3://bucket/models/") == "s3://bucket/models"
+    for bad in ("s3://key:secret@bucket/x", "s3://", "s3://bucket/x?version=1", "file://other/x"):
+        with pytest.raises(ValueError, match=r"URL|bucket|machine|path"):
+            parse_place(bad)
+    with pytest.raises(StoreError, match="there is no such bucket"):
+        check_anywhere("s3://nowhere-at-all/models", "small")
+    with pytest.raises(StoreError, match="no-such-scheme://x/y: "):
+        check_anywhere("no-such-scheme://x/y", "small")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(StoreError, match="no credentials were found"):
+        check_anywhere(URL, "small")
+
+
+@pytest.mark.usefixtures("store")
+def test_a_version_larger_than_allowed_is_not_copied(tmp_path: Path) -> None:
+    from rankserve_training.artifact.storage.fetching import fetch_version
+
+    publish_small()
+    opened = Store(URL)
+    with pytest.raises(ArtifactError, match="more than the 10 that are allowed"):
+        fetch_version(opened, opened.versions()["small"][1], tmp_path / "small" / "1", largest=10)
+    assert list((tmp_path / "small").iterdir()) == []
