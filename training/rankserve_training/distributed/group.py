@@ -79,7 +79,7 @@ class Group:
 
     def _say_array(self, shape: _Shape, given: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         array = np.empty(shape.shape, shape.dtype) if given is None else np.ascontiguousarray(given)
-        content = array.reshape(-1).view(np.uint8)
+        content = array.reshape(-1).view(np.uint8)  # in place, as `array` is contiguous
         for start in range(0, len(content), _BROADCAST_BYTES):
             part = content[start : start + _BROADCAST_BYTES]
             self.meet()
@@ -87,7 +87,7 @@ class Group:
                 received = np.asarray(multihost_utils.broadcast_one_to_all(part, is_source=self.leads))
             if given is None:
                 part[:] = received
-        return array
+        return array.reshape(shape.shape)
 
     def exchange(self, sent: Int32s) -> Int32s:
         """Every process gives each of the others a part.

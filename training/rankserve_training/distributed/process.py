@@ -6,6 +6,8 @@ import signal
 import sys
 import traceback
 
+import click
+
 from rankserve_training.distributed.processes import LOG_VARIABLE, LOST_OTHERS
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -29,9 +31,13 @@ def _train() -> int:
     from rankserve_training.distributed.errors import GroupError, is_of_lost_process, lost
 
     try:
-        train.main(prog_name="rankserve train")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        code = train.main(prog_name="rankserve train", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        # Whoever has started this process says so.
+        return 1
     except GroupError as error:
         os.write(2, f"{error}\n".encode())
         return LOST_OTHERS
@@ -41,7 +47,7 @@ def _train() -> int:
             return 1
         os.write(2, f"{lost(error)}\n".encode())
         return LOST_OTHERS
-    return 0
+    return code or 0
 
 
 def _keep_libraries_quiet(log: str) -> None:

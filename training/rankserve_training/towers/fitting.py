@@ -113,7 +113,8 @@ class Stage:
         # What the initial weights were drawn in.
         give_back()
         if self.checkpoints:
-            self._build()
+            # So that there is somewhere to restore to; the towers make their own variables at once.
+            self.model.optimizer.build(self.model.trainable_variables)
             self.logs = self.checkpoints.restore(self.name, self.model)
         started, done_before = time.monotonic(), len(self.logs)
         while len(self.logs) < self.epochs and not self._out_of_patience():
@@ -145,12 +146,6 @@ class Stage:
         if self.validation is None or not self.logs:
             return False
         return len(self.logs) - best_epoch(self.logs, self.validation.lower_is_better) >= self.validation.patience
-
-    def _build(self) -> None:
-        """Makes every variable, so that there is somewhere to restore to."""
-        batch, _, _ = self.batches[0]
-        self.model(batch, training=False)
-        self.model.optimizer.build(self.model.trainable_variables)
 
 
 @dataclass(frozen=True)
