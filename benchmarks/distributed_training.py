@@ -3,9 +3,9 @@
     python benchmarks/distributed_training.py [DATASET [ROUNDS]]
 
 Prints a JSON object: for each way, `seconds` of the command in each round, `rows_per_second` of the quickest (training
-rows by the epochs of the rating towers; both fits, measuring and publishing included) and `peak_bytes`, the most resident
-memory of each process, process 0 first. The ways take turns, so that what else a machine does hits all of them. On one
-machine processes share the processors: what is gained is memory, not time.
+rows by the epochs of the rating towers; both fits, measuring and publishing included) and `peak_bytes`, the most
+resident memory of each process, process 0 first. The ways take turns, so that what else a machine does hits all of
+them. On one machine processes share the processors: what is gained is memory, not time.
 """
 
 import json
