@@ -58,7 +58,7 @@ def finished(training: "subprocess.Popen[str]", code: int = 0, seconds: float = 
     return errors
 
 
-def states(place: Path) -> dict[str, list[np.ndarray]]:  # type: ignore[type-arg]  # of several types
+def states(place: Path) -> dict[str, list[np.ndarray]]:
     """The weights, optimizer states and random states at the end of each fit."""
     found = {}
     for path in sorted((place / "states").glob("*.npz")):
