@@ -155,5 +155,5 @@ def test_ctrl_c_ends_all(ratings: Path, tmp_path: Path) -> None:
 def test_a_process_that_never_joins(ratings: Path, tmp_path: Path) -> None:
     options = ("--processes", "2", "--process-id", "0", "--coordinator", "127.0.0.1:47391", "--join-timeout", "3")
     errors = finished(started(ratings, tmp_path, *options), code=1, seconds=60)
-    assert errors.splitlines()[-1].startswith("Error: not all processes have joined at 127.0.0.1:47391 within 3 s")
+    assert errors.splitlines()[-1].startswith("Error: not all processes have joined ")
     assert not (tmp_path / "models").exists()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rankserve_training.distributed.processes import LOG_VARIABLE, free_address, run_processes
+from rankserve_training.distributed.processes import JOINED, LOG_VARIABLE, free_address, run_processes
 
 if TYPE_CHECKING:
     from rankserve_training.distributed.leading import Others
@@ -140,6 +140,7 @@ def begin(options: ProcessOptions) -> "Others | None":
         place(options.shard_tables)
         return None
     group = join(Member(options.coordinator, options.processes, options.process_id, options.join_timeout))
+    os.write(2, f"{JOINED}\n".encode())
     place(options.shard_tables)
     if group.leads:
         return Others(group)

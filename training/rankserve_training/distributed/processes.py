@@ -22,6 +22,8 @@ import click
 LOST_OTHERS = 75
 # Where a process that was started here finds what it says to whoever watches it, and not to the user.
 LOG_VARIABLE = "RANKSERVE_TRAINING_LOG"
+# What it writes there once it has found the others: JAX aborts a process that does not.
+JOINED = "rankserve: all processes have joined"
 _SECONDS_BETWEEN_LOOKS = 0.05
 # So long a process may take to notice that another one has gone, or to end when it is asked to.
 _SECONDS_TO_END = 5.0
@@ -113,6 +115,8 @@ def _blame(processes: Sequence[_Process]) -> int:
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     lost = next(process for process in processes if process.popen.poll())
     why = lost.said() if lost.popen.poll() == LOST_OTHERS else ""
+    if not why and JOINED not in lost.log.read_text(errors="replace"):
+        why = "not all processes have joined within --join-timeout; nothing was published"
     raise click.ClickException(why or "another process of this training has ended or cannot be reached")
 
 
