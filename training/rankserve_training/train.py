@@ -10,6 +10,7 @@ from rich.console import Console
 from rankserve_training.artifact import IdIndex
 from rankserve_training.baselines import global_mean, regularised_biases
 from rankserve_training.data import DataError, Dataset, Description
+from rankserve_training.distributed.leading import Others
 from rankserve_training.memory import free_programs
 from rankserve_training.metrics import mae, rmse
 from rankserve_training.model import embedding_mlp, two_tower
@@ -23,6 +24,7 @@ from rankserve_training.rows import RatedPairs
 from rankserve_training.tensorboard import TensorBoardLog
 from rankserve_training.towers.export import ExportedTowers
 from rankserve_training.towers.fitting import Checkpoints, EpochLog
+from rankserve_training.towers.placement import unplace
 from rankserve_training.towers.recipe import TwoTowerRecipe
 from rankserve_training.towers.train import TowerTrainer
 from rankserve_training.tutorial import train_tutorial
@@ -120,13 +122,21 @@ def described(dataset: Dataset, settings: TrainingSettings) -> tuple[Description
 
 
 def train_prepared(
-    dataset: Description, data: PreparedData, settings: TrainingSettings, console: Console
+    dataset: Description,
+    data: PreparedData,
+    settings: TrainingSettings,
+    console: Console,
+    others: Others | None = None,
 ) -> TrainedModel:
-    """The same for a data set that has been split already."""
+    """The same for a data set that has been split already; together with other processes, if there are some.
+
+    Raises:
+        GroupError: where another process has ended.
+    """
     recipe = preset_named(settings.preset)
     if isinstance(recipe, TutorialRecipe):
         return _train_tutorial(dataset, data, recipe, settings, console)
-    trained = _train_two_tower(dataset, data, recipe, settings, console)
+    trained = _train_two_tower(dataset, data, recipe, settings, console, others)
     # The evaluation needs columns of its own for the test rows.
     free_programs(len(data.train))
     return trained
@@ -145,7 +155,12 @@ def _train_tutorial(
 
 
 def _train_two_tower(
-    dataset: Description, data: PreparedData, recipe: TwoTowerRecipe, settings: TrainingSettings, console: Console
+    dataset: Description,
+    data: PreparedData,
+    recipe: TwoTowerRecipe,
+    settings: TrainingSettings,
+    console: Console,
+    others: Others | None,
 ) -> TrainedModel:
     checkpoints = None
     if settings.checkpoints is not None:
@@ -163,9 +178,12 @@ def _train_two_tower(
     started = time.perf_counter()
     with StageBars(console) as bars:
         trainer = TowerTrainer(
-            dataset, len(data.users), len(data.items), recipe, settings.seed, checkpoints, [bars, log.stage]
+            dataset, len(data.users), len(data.items), recipe, settings.seed, checkpoints, [bars, log.stage], others
         )
         trained = trainer.train(data.train, settings.epochs)
+    if others is not None:
+        others.end()
+    unplace()
     seconds = time.perf_counter() - started
     model, newcomers = keras_models(trained.exported)
     metrics = model_metrics(model, data.test, dataset.scale.span) | baseline_metrics(data)

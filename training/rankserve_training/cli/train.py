@@ -8,6 +8,7 @@ import click
 
 from rankserve_training.cli.failures import one_line_failures
 from rankserve_training.cli.models_place import ModelsPlace
+from rankserve_training.cli.processes import ProcessOptions, begin, process_options, run_elsewhere
 
 if TYPE_CHECKING:
     from rankserve_training.artifact.storage.publishing import PublishedVersion
@@ -62,11 +63,14 @@ as its ratings.csv, or RecBole's .inter; ids are positive integers, gaps are all
     type=_FILE,
     help="Keep the state after each epoch in this directory, and go on from it if it is there.",
 )
+@process_options
 @click.option("--tensorboard", type=_FILE, help="Write logs for TensorBoard to this directory.")
 @click.option("--sign-key", type=_FILE, help="Sign the version with this Ed25519 key (PEM); see 'rankserve serve'.")
 @click.option("--html", "html_file", type=_OUTPUT, help="Also write a report with pictures to this file.")
 @click.option("--json", "json_file", type=_OUTPUT, help="Also write the result to this file; its keys are below.")
+@click.pass_context
 def train(
+    context: click.Context,
     dataset: str | None,
     preset: str,
     models_dir: Path | str,
@@ -79,6 +83,11 @@ def train(
     items: Path | None,
     users: Path | None,
     checkpoints: Path | None,
+    processes: int | None,
+    coordinator: str | None,
+    process_id: int | None,
+    join_timeout: int,
+    shard_tables: bool,
     tensorboard: Path | None,
     sign_key: Path | None,
     html_file: Path | None,
@@ -89,6 +98,10 @@ def train(
     A fifth of the ratings is held out; the model is measured on it beside two baselines. Interrupted, it publishes
     nothing.
     """
+    together = ProcessOptions(processes, coordinator, process_id, join_timeout, shard_tables)
+    together.check()
+    if run_elsewhere(together, context):
+        return
     # Keras and TensorFlow are imported only now, so that `--help` and a wrong option are answered at once.
     from rankserve_training.artifact.signing import read_signing_key
     from rankserve_training.artifact.storage.publishing import check_anywhere
@@ -117,6 +130,9 @@ def train(
         recipe = preset_named(preset)
         if checkpoints is not None and not isinstance(recipe, TwoTowerRecipe):
             raise click.UsageError(f"the preset {preset} is trained in seconds and keeps no --checkpoints")
+        if (together.several or shard_tables) and not isinstance(recipe, TwoTowerRecipe):
+            raise click.UsageError(f"the preset {preset} is trained in seconds, by one process on one device")
+        others = begin(together)
         console = progress_console()
         data = load(
             dataset, ratings=ratings, test_ratings=test_ratings, items=items, users=users, announce=console.print
@@ -131,7 +147,7 @@ def train(
         description, rows = described(data, settings)
         # Ids and times take twice the memory that the rows do, and training takes the most of all.
         del data
-        trained = train_prepared(description, rows, settings, console)
+        trained = train_prepared(description, rows, settings, console, others)
         with working("Measuring on the held-out ratings"):
             result = evaluate_trained(trained, name)
         trained = replace(trained, metrics=trained.metrics | ranking_metrics(result))

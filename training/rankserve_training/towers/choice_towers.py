@@ -16,9 +16,13 @@ from rankserve_training.model.backend import keras
 from rankserve_training.rows import Int32s
 from rankserve_training.towers.features import Bags
 from rankserve_training.towers.layers import BagOfFeatures, Coins, SlotSums
+from rankserve_training.towers.placement import Table, is_placed, is_sharded, split
 from rankserve_training.towers.recipe import ChoiceRecipe
 
 ops = keras.ops
+
+# The logarithm of a probability that is none.
+_NEVER = -1e9
 
 
 class ChoiceTowers(keras.Model):
@@ -42,11 +46,9 @@ class ChoiceTowers(keras.Model):
         item_count = len(item_counts) - 1
         seeds = iter(np.random.default_rng(seed).integers(2**31 - 1, size=32).tolist())
 
-        def table(name: str, rows: int) -> keras.layers.Embedding:
+        def table(name: str, rows: int) -> Table:
             initializer = keras.initializers.RandomNormal(stddev=recipe.initial, seed=next(seeds))
-            embedding = keras.layers.Embedding(rows, recipe.width, embeddings_initializer=initializer, name=name)
-            embedding.build()
-            return embedding
+            return Table(rows, recipe.width, initializer, name)
 
         self.user_always = table("user_always", 1)
         self.chosen = table("chosen", item_count + 1)
@@ -75,12 +77,28 @@ class ChoiceTowers(keras.Model):
         vectors = (
             self.user_always(ops.zeros((self._slots,), "int32")) + sums[:, :-1] * scale + self.user_features(users)
         )
+        if is_placed():
+            return self._split_call(self._dropout(vectors, training=training), batch["item"], slot)
         items = self.item_id(self._all_items) + self.item_features(self._all_items)
         logits = self._dropout(vectors, training=training) @ ops.transpose(items) + self.popularity
         # Row 0 is nobody's choice.
         probabilities = ops.log_softmax(logits[:, 1:], axis=-1)
         places = slot * probabilities.shape[1] + ops.maximum(batch["item"] - 1, 0)
         return ops.take(ops.reshape(probabilities, (-1,)), places)[:, np.newaxis]
+
+    def _split_call(self, vectors: Any, item: Any, slot: Any) -> Any:
+        """The same of users' vectors by several devices, each of which looks at some users, or at some items."""
+        table = self.item_id.embeddings
+        if not is_sharded(table):
+            vectors = split(vectors)
+        # A sharded table may end with rows of no item.
+        every = np.pad(self._all_items, (0, table.shape[0] - len(self._all_items)))
+        popularity = ops.take(self.popularity, every) + np.where(every > 0, 0, _NEVER).astype(np.float32)
+        logits = vectors @ ops.transpose(table + self.item_features(every)) + popularity
+        of_all = ops.logsumexp(logits, axis=-1)
+        chosen = self.item_id(item) + self.item_features(item)
+        logit = ops.sum(ops.take(vectors, slot, axis=0) * chosen, axis=-1) + ops.take(self.popularity, item)
+        return (logit - ops.take(of_all, slot))[:, np.newaxis]
 
 
 def unlikelihood(_: Any, log_probability: Any) -> Any:

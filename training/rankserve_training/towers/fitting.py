@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from rankserve_training.artifact.columns import Columns, read_columns, write_columns
 from rankserve_training.interrupts import InterruptBetweenBatches
 from rankserve_training.memory import give_back, giving_back_after_compilation
 from rankserve_training.model.backend import keras
 from rankserve_training.towers.errors import CheckpointError
-from rankserve_training.towers.user_batches import UserBatches
+from rankserve_training.towers.user_batches import PlannedBatches
 
 
 class EpochLog(msgspec.Struct, frozen=True):
@@ -75,6 +76,14 @@ def best_epoch(logs: Sequence[EpochLog], lower_is_better: bool) -> int:
     return min(logs, key=lambda log: math.inf if log.validation is None else sign * log.validation).epoch
 
 
+class KeepsStates(Protocol):
+    """Where states are kept; see `Checkpoints`."""
+
+    def save(self, stage: str, model: keras.Model, logs: list[EpochLog]) -> None: ...
+
+    def restore(self, stage: str, model: keras.Model) -> list[EpochLog]: ...
+
+
 @dataclass
 class Stage:
     """One fit.
@@ -92,10 +101,10 @@ class Stage:
 
     name: str
     model: keras.Model
-    batches: UserBatches
+    batches: PlannedBatches
     epochs: int
     validation: Validation | None
-    checkpoints: "Checkpoints | None"
+    checkpoints: "KeepsStates | None"
     listeners: Sequence[Callable[[StageProgress], None]]
     logs: list[EpochLog] = field(default_factory=list)
 
@@ -104,7 +113,8 @@ class Stage:
         # What the initial weights were drawn in.
         give_back()
         if self.checkpoints:
-            self._build()
+            # So that there is somewhere to restore to; the towers make their own variables at once.
+            self.model.optimizer.build(self.model.trainable_variables)
             self.logs = self.checkpoints.restore(self.name, self.model)
         started, done_before = time.monotonic(), len(self.logs)
         while len(self.logs) < self.epochs and not self._out_of_patience():
@@ -137,11 +147,18 @@ class Stage:
             return False
         return len(self.logs) - best_epoch(self.logs, self.validation.lower_is_better) >= self.validation.patience
 
-    def _build(self) -> None:
-        """Makes every variable, so that there is somewhere to restore to."""
-        batch, _, _ = self.batches[0]
-        self.model(batch, training=False)
-        self.model.optimizer.build(self.model.trainable_variables)
+
+@dataclass(frozen=True)
+class State:
+    """What is kept of a stage.
+
+    Attributes:
+        values: of the model's `state_variables`.
+        logs: of the epochs so far.
+    """
+
+    values: list[npt.NDArray[Any]]
+    logs: list[EpochLog]
 
 
 class Checkpoints:
@@ -182,27 +199,36 @@ class Checkpoints:
 
     def save(self, stage: str, model: keras.Model, logs: list[EpochLog]) -> None:
         """Keeps the weights, the optimizer's, the random states and the logs."""
-        columns: Columns = {
-            f"{place:04}": np.asarray(variable.value) for place, variable in enumerate(_variables(model))
-        }
-        columns["logs"] = np.frombuffer(msgspec.json.encode(logs), np.uint8)
+        self.write(stage, State([np.asarray(variable.value) for variable in state_variables(model)], logs))
+
+    def restore(self, stage: str, model: keras.Model) -> list[EpochLog]:
+        """Gives the model the state that was kept; the logs, none where there is no state."""
+        variables = state_variables(model)
+        state = self.read(stage, len(variables))
+        if state is None:
+            return []
+        for variable, value in zip(variables, state.values, strict=True):
+            assign_fitting(variable, value)
+        return state.logs
+
+    def write(self, stage: str, state: "State") -> None:
+        """Puts a state in the place of the one before."""
+        columns: Columns = {f"{place:04}": value for place, value in enumerate(state.values)}
+        columns["logs"] = np.frombuffer(msgspec.json.encode(state.logs), np.uint8)
         path = self._path(stage)
         unfinished = path.with_suffix(".writing")
         write_columns(unfinished, columns)
         _settle(unfinished, path)
 
-    def restore(self, stage: str, model: keras.Model) -> list[EpochLog]:
-        """Gives the model the state that was kept; the logs, none where there is no state."""
+    def read(self, stage: str, count: int) -> "State | None":
+        """The state that was kept, of so many variables; None where there is none."""
         path = self._path(stage)
         if not path.exists():
-            return []
-        variables = _variables(model)
-        names = [f"{place:04}" for place in range(len(variables))]
+            return None
+        names = [f"{place:04}" for place in range(count)]
         columns = read_columns(path, [*names, "logs"])
-        for name, variable in zip(names, variables, strict=True):
-            variable.assign(columns[name].reshape(variable.shape))
         logs: list[EpochLog] = msgspec.json.decode(columns["logs"].tobytes(), type=list[EpochLog])
-        return logs
+        return State([columns[name] for name in names], logs)
 
     def _path(self, stage: str) -> Path:
         return self._directory / f"{stage.replace(' ', '-')}.npz"
@@ -231,5 +257,17 @@ def adam_w(
     return optimizer
 
 
-def _variables(model: keras.Model) -> list[Any]:
+def state_variables(model: keras.Model) -> list[Any]:
+    """All that training changes."""
     return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
+
+
+def assign_fitting(variable: Any, value: npt.NDArray[Any]) -> None:
+    """Gives a variable a value that was kept. Tables that are split between devices end with rows of nobody, as many as
+    it takes to split them evenly: between another number of devices there are more of them, or fewer."""
+    if value.shape != variable.shape:
+        kept = np.zeros(variable.shape, value.dtype)
+        rows = min(len(value), len(kept))
+        kept[:rows] = value[:rows]
+        value = kept
+    variable.assign(value)

@@ -19,6 +19,7 @@ from rankserve_training.model.backend import keras
 from rankserve_training.towers.features import Bags
 from rankserve_training.towers.item_raters import ItemRaters, RaterSums
 from rankserve_training.towers.layers import BagOfFeatures, Coins, SlotSums
+from rankserve_training.towers.placement import Table
 from rankserve_training.towers.recipe import RatingRecipe
 
 ops = keras.ops
@@ -58,13 +59,12 @@ class RatingTowers(keras.Model):
         members, width = recipe.members, recipe.members * recipe.width
         seeds = iter(np.random.default_rng(seed).integers(2**31 - 1, size=32).tolist())
 
-        def table(name: str, rows: int, columns: int = width, scale: float = 1.0) -> keras.layers.Embedding:
+        def table(name: str, rows: int, columns: int = width, scale: float = 1.0) -> Table:
             initializer = keras.initializers.RandomNormal(stddev=recipe.initial * scale, seed=next(seeds))
-            embedding = keras.layers.Embedding(rows, columns, embeddings_initializer=initializer, name=name)
-            embedding.build()
-            return embedding
+            return Table(rows, columns, initializer, name)
 
         user_count = len(users.rows) - 1
+        self.user_count, self.item_count = user_count, item_count
         self.user_id = table("user_id", user_count + 1)
         self.user_always = table("user_always", 1)
         self.rated_how = table("rated_how", item_count + 1)

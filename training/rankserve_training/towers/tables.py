@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rankserve_training.towers.choice_towers import ChoiceTowers
 from rankserve_training.towers.features import Bags
+from rankserve_training.towers.placement import whole
 from rankserve_training.towers.rating_towers import RatingTowers
 
 Float32s = npt.NDArray[np.float32]
@@ -64,26 +65,27 @@ class RatingTables:
     @staticmethod
     def of(towers: RatingTowers) -> "RatingTables":
         """Those of trained towers."""
+        users, items = towers.user_count + 1, towers.item_count + 1
         return RatingTables(
             user_always=_values(towers.user_always),
-            mean_scale=float(np.mean(np.asarray(towers.mean_scale))),
-            rated_how=_values(towers.rated_how),
-            rated_at_all=_values(towers.rated_at_all),
-            user_features=np.asarray(towers.user_features.table),
-            user_feature_offsets=_average(np.asarray(towers.user_feature_offsets.table)),
-            user_id=_values(towers.user_id),
-            user_offset=_average(_values(towers.user_offset)),
+            mean_scale=float(np.mean(_value(towers.mean_scale))),
+            rated_how=_values(towers.rated_how, items),
+            rated_at_all=_values(towers.rated_at_all, items),
+            user_features=_value(towers.user_features.table),
+            user_feature_offsets=_average(_value(towers.user_feature_offsets.table)),
+            user_id=_values(towers.user_id, users),
+            user_offset=_average(_values(towers.user_offset, users)),
             item_always=_values(towers.item_always),
             item_always_offset=_average(_values(towers.item_always_offset)),
-            item_features=np.asarray(towers.item_features.table),
-            item_feature_offsets=_average(np.asarray(towers.item_feature_offsets.table)),
-            item_id=_values(towers.item_id),
+            item_features=_value(towers.item_features.table),
+            item_feature_offsets=_average(_value(towers.item_feature_offsets.table)),
+            item_id=_values(towers.item_id, items),
             item_raters=None if towers.raters is None else towers.raters.of_all_items(),
-            item_offset=_average(_values(towers.item_offset)),
-            user_kernel=np.asarray(towers.user_kernel),
-            item_kernel=np.asarray(towers.item_kernel),
-            hidden_bias=np.asarray(towers.hidden_bias),
-            output_kernel=np.asarray(towers.output_kernel),
+            item_offset=_average(_values(towers.item_offset, items)),
+            user_kernel=_value(towers.user_kernel),
+            item_kernel=_value(towers.item_kernel),
+            hidden_bias=_value(towers.hidden_bias),
+            output_kernel=_value(towers.output_kernel),
         )
 
     @staticmethod
@@ -141,13 +143,14 @@ class ChoiceTables:
     @staticmethod
     def of(towers: ChoiceTowers) -> "ChoiceTables":
         """Those of trained towers."""
+        items = towers.popularity.shape[0]
         return ChoiceTables(
             _values(towers.user_always),
-            _values(towers.chosen),
-            np.asarray(towers.user_features.table),
-            _values(towers.item_id),
-            np.asarray(towers.item_features.table),
-            np.asarray(towers.popularity)[:, np.newaxis],
+            _values(towers.chosen, items),
+            _value(towers.user_features.table),
+            _values(towers.item_id, items),
+            _value(towers.item_features.table),
+            _value(towers.popularity)[:, np.newaxis],
         )
 
     @staticmethod
@@ -158,8 +161,13 @@ class ChoiceTables:
         return ChoiceTables(always, chosen, of_users, of_ids, of_items, np.zeros((item_count + 1, 1), np.float32))
 
 
-def _values(layer: Any) -> Float32s:
-    return np.asarray(layer.weights[0].value)
+def _values(layer: Any, rows: int | None = None) -> Float32s:
+    """The first rows of a table: a sharded one may have some more."""
+    return whole(layer.weights[0].value)[:rows]
+
+
+def _value(variable: Any) -> Float32s:
+    return whole(variable.value)
 
 
 def _average(columns: Float32s) -> Float32s:

@@ -1,43 +1,49 @@
 """Training the two towers: how many epochs is chosen on validation rows, then all training rows are used."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from rankserve_training.data import Dataset, Description
 from rankserve_training.memory import free_finished, free_programs
 from rankserve_training.metrics import rmse
-from rankserve_training.model.backend import keras
 from rankserve_training.model.newcomers import Encoding
-from rankserve_training.model.without_tensorflow import without_tensorflow
 from rankserve_training.rows import Int32s, PairsByUser, RatedPairs, permutation
-from rankserve_training.towers.choice_towers import ChoiceTowers, unlikelihood
 from rankserve_training.towers.export import ExportedTowers, export_towers
 from rankserve_training.towers.features import Bags, item_bags, item_features, user_bags, user_features
+from rankserve_training.towers.fits import ChoiceFit, Fit, Listeners, RatingFit
 from rankserve_training.towers.fitting import (
     Checkpoints,
     EpochLog,
-    Stage,
     StageProgress,
-    Validation,
-    adam_w,
     best_epoch,
 )
 from rankserve_training.towers.item_raters import item_raters_of
 from rankserve_training.towers.offsets import Offsets, offsets_of
-from rankserve_training.towers.rating_towers import RatingTowers
 from rankserve_training.towers.recipe import TwoTowerRecipe
 from rankserve_training.towers.tables import ChoiceTables, RatingTables
-from rankserve_training.towers.user_batches import Column, UserBatches
+from rankserve_training.towers.user_batches import UserBatches
 from rankserve_training.towers.validation import choice_ndcg, exported_ratings
 
 _FEWEST_VALIDATION_ROWS = 50
-# A step updates every row of every table, which takes longer the more users and items there are; so large data sets
-# have larger batches, not more of them.
-_MOST_STEPS = 1_000
 
 Watch = Callable[[ExportedTowers], None]
+Tables = TypeVar("Tables")
+
+
+class RunsFits(Protocol):
+    """Runs fits elsewhere too; see `rankserve_training.distributed`."""
+
+    def run(
+        self,
+        fit: Fit[Tables],
+        pairs: PairsByUser,
+        figure: Callable[[Tables], float] | None,
+        checkpoints: Checkpoints | None,
+        listeners: Listeners,
+    ) -> tuple[Tables, list[EpochLog]]: ...
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class TowerTrainer:
         seed: of all that is random.
         checkpoints: where states are kept; None for nowhere.
         listeners: told of every epoch.
+        others: other processes that take part; None for none.
     """
 
     dataset: Dataset | Description
@@ -80,6 +87,7 @@ class TowerTrainer:
     seed: int
     checkpoints: Checkpoints | None
     listeners: Sequence[Callable[[StageProgress], None]]
+    others: RunsFits | None = None
 
     def train(self, train: RatedPairs, epochs: int | None = None) -> TrainedTowers:
         """Chooses the number of epochs, and trains on all rows.
@@ -176,20 +184,6 @@ class TowerTrainer:
         encoding = Encoding(offsets.mean, rating.shrinkage, of_users, of_items)
         return _Rows(by_user, offsets, bags, encoding)
 
-    def _rating_towers(self, rows: "_Rows") -> RatingTowers:
-        with without_tensorflow():
-            keras.utils.set_random_seed(self.seed)
-        rating = self.recipe.rating
-        _, slots = self._batch_sizes(len(rows.pairs))
-        raters = None
-        if rating.raters:
-            raters = item_raters_of(rows.pairs, rows.offsets.biases, rating.item_shrinkage)
-        return RatingTowers(rating, rows.offsets.mean, slots, self.item_count, *rows.bags, raters, seed=self.seed)
-
-    def _choice_towers(self, rows: "_Rows") -> ChoiceTowers:
-        _, slots = self._batch_sizes(len(rows.pairs))
-        return ChoiceTowers(self.recipe.choice, rows.offsets.item_counts, slots, *rows.bags, seed=self.seed)
-
     def _fit_ratings(
         self,
         name: str,
@@ -199,19 +193,13 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[RatingTables, list[EpochLog]]:
         """What the towers have learnt of the rows; the towers are let go of."""
-        free_finished(len(rows.pairs))
-        model, recipe = self._rating_towers(rows), self.recipe.rating
-        validation = None
-        if figure is not None:
-            validation = Validation("RMSE", lambda: figure(RatingTables.of(model)), True, patience)
-        columns = {"residual": rows.offsets.residuals, "others_offset": rows.offsets.others_offsets}
-        batches = self._batches(rows, columns)
-        undecayed = ("hidden_bias", "mean_scale", "always")
-        steps = max(epochs, recipe.epochs) * len(batches)
-        optimizer = adam_w(recipe.learning_rate, recipe.weight_decay, steps, undecayed)
-        model.compile(optimizer=optimizer, loss=keras.losses.MeanSquaredError())
-        logs = Stage(name, model, batches, epochs, validation, self.checkpoints, self.listeners).run()
-        return RatingTables.of(model), logs
+        recipe, raters = self.recipe.rating, None
+        if recipe.raters:
+            raters = item_raters_of(rows.pairs, rows.offsets.biases, recipe.item_shrinkage)
+        fit = RatingFit(
+            name, epochs, patience, figure is not None, self.recipe, self.seed, rows.offsets, rows.bags, raters
+        )
+        return self._fit(fit, rows, figure)
 
     def _fit_choices(
         self,
@@ -222,26 +210,16 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[ChoiceTables, list[EpochLog]]:
         """The same for the second output."""
+        fit = ChoiceFit(name, epochs, patience, figure is not None, self.recipe, self.seed, rows.offsets, rows.bags)
+        return self._fit(fit, rows, figure)
+
+    def _fit(
+        self, fit: Fit[Tables], rows: "_Rows", figure: Callable[[Tables], float] | None
+    ) -> tuple[Tables, list[EpochLog]]:
         free_finished(len(rows.pairs))
-        model, recipe = self._choice_towers(rows), self.recipe.choice
-        validation = None
-        if figure is not None:
-            validation = Validation("nDCG@10", lambda: figure(ChoiceTables.of(model)), False, patience)
-        batches = self._batches(rows, {})
-        steps = recipe.epochs * len(batches)
-        optimizer = adam_w(recipe.learning_rate, recipe.weight_decay, steps, ("popularity", "always"))
-        model.compile(optimizer=optimizer, loss=unlikelihood)
-        logs = Stage(name, model, batches, epochs, validation, self.checkpoints, self.listeners).run()
-        return ChoiceTables.of(model), logs
-
-    def _batches(self, rows: "_Rows", columns: Mapping[str, Column]) -> UserBatches:
-        ratings, users = self._batch_sizes(len(rows.pairs))
-        return UserBatches(rows.pairs, columns, ratings, users, self.seed)
-
-    def _batch_sizes(self, rows: int) -> tuple[int, int]:
-        """How many ratings, and how many users at most, are in a batch where there are so many rows to train on."""
-        times = -(-rows // (_MOST_STEPS * self.recipe.batch_ratings))
-        return times * self.recipe.batch_ratings, times * self.recipe.batch_users
+        if self.others is None:
+            return fit.run(fit.batches(UserBatches, rows.pairs), figure, self.checkpoints, self.listeners)
+        return self.others.run(fit, rows.pairs, figure, self.checkpoints, self.listeners)
 
     def _export(self, rating: RatingTables, choice: ChoiceTables, rows: "_Rows") -> ExportedTowers:
         limits = self.dataset.scale.minimum, self.dataset.scale.maximum
