@@ -35,6 +35,7 @@ from rankserve_server.starting import (
 from rankserve_server.tracing.load_trace import traced
 from rankserve_server.transport.admin import AdminServer
 from rankserve_server.transport.choosing import open_transport
+from rankserve_server.transport.interface import Transport
 from rankserve_server.versions.entry import ModelState
 from rankserve_server.versions.repository import Repository
 from rankserve_server.versions.shadowing import ShadowScorer
@@ -55,14 +56,16 @@ _COLLECTED_OBJECTS = 10_000
 class Server:
     """One server process: `asyncio.run(Server(config).run())`."""
 
-    def __init__(self, config: ServerConfig, forks: LoaderForks | None = None) -> None:
+    def __init__(self, config: ServerConfig, forks: LoaderForks | None = None, version: int | None = None) -> None:
         """Starts nothing yet.
 
         Args:
             config: how it is to run.
             forks: what loading processes are forked from; None for one that is started when it is needed.
+            version: of the default model, that answers whatever the operator's plan says; None for what that says.
         """
         self.config = config
+        self._version = version
         self._forks = forks or LoaderForks()
         # A worker is not the process that systemd knows.
         self._notifier = Notifier({} if config.reuse_port else os.environ)
@@ -126,7 +129,7 @@ class Server:
 
     def _build(self) -> None:
         config, observing = self.config, self.config.observing
-        counts = None if config.metrics_port is None else ServerCounts()
+        counts = self._new_counts()
         self._observer = observer = open_observer(observing, None if counts is None else counts.observer)
         loader = VersionLoader(
             self._check_not_stopped,
@@ -144,15 +147,29 @@ class Server:
         tell = None if observer is None else observer.tell
         if tell is not None:
             load = traced(load, loader.steps, tell)
-        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load, tell)
+        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load, tell, self._version)
         self._watcher = Watcher(self._repository, config.watch_seconds)
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows, counted=counts is not None)
         access, models = Access(config), ModelService(self._repository, self._shadows, config.limits)
         protocols = self._other_protocols(planner) if config.other_protocols else []
-        self._transport = open_transport(config, planner, models, access, protocols, counts, observer)
+        self._transport = self._open_transport(planner, models, access, protocols, counts)
         self._admin = AdminServer(config, models, access, protocols, counts, observer)
         self._metrics = self._metrics_of(counts)
+
+    def _new_counts(self) -> ServerCounts | None:
+        """None where nobody wants to know."""
+        return None if self.config.metrics_port is None else ServerCounts()
+
+    def _open_transport(
+        self,
+        planner: Planner,
+        models: ModelService,
+        access: Access,
+        protocols: list[ProtocolService],
+        counts: ServerCounts | None,
+    ) -> Transport:
+        return open_transport(self.config, planner, models, access, protocols, counts, self._observer)
 
     def _warm_up(self) -> WarmUp | None:
         observing = self.config.observing
@@ -205,12 +222,15 @@ class Server:
         _freeze_heap()
         return True
 
-    async def _serve(self) -> None:
+    async def _begin_serving(self) -> None:
         self._serving = True
         await self._transport.set_serving()
         self._show_models_health()
         self._repository.on_change(partial(self._versions_changed, asyncio.get_running_loop()))
         self._watcher.start()
+
+    async def _serve(self) -> None:
+        await self._begin_serving()
         served = ", ".join(map(_describe, self._repository.served())) or "no model: all are unloaded"
         if not self.config.quiet or self.config.reuse_port:  # the supervisor of a worker waits for it
             print_ready(f"{READY}{self._address}, serving {served}")

@@ -32,6 +32,7 @@ class Repository:
         keep: int,
         load: Load,
         tell_swap: "Callable[[SwapTrace], None] | None" = None,
+        version: int | None = None,
     ) -> None:
         """Looks at nothing yet.
 
@@ -41,8 +42,10 @@ class Repository:
             keep: how many of the newest versions of a model are loaded; 0 for all.
             load: loads one version.
             tell_swap: is told when requests go to another version; None where nobody wants to know.
+            version: of the default model, that is pinned here, whatever its plan says; None for what that says.
         """
         self._tell_swap = tell_swap
+        self._version = version
         self._models_dir = models_dir
         self._default_name = default_name
         self._keep = keep
@@ -276,7 +279,8 @@ class Repository:
     def _update(self, name: str, unsettled: bool) -> None:
         model = self._models.get(name)
         if model is None:
-            model = self._models[name] = ModelVersions(self._models_dir, name, self._keep)
+            pinned = self._version if name == self._default_name else None
+            model = self._models[name] = ModelVersions(self._models_dir, name, self._keep, pinned)
         if model.update(self._load, unsettled, self._routes_changed):
             for listener in self._listeners:
                 listener()
