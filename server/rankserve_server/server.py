@@ -7,7 +7,7 @@ import os
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.errors import StoppingError
@@ -42,15 +42,21 @@ from rankserve_server.versions.shadowing import ShadowScorer
 from rankserve_server.versions.watcher import Watcher
 from rankserve_training.artifact import ArtifactError
 
-if TYPE_CHECKING:
-    from rankserve_server.metrics.endpoint import MetricsEndpoint
-    from rankserve_server.metrics.worker_reports import ReportSender
-
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 # New objects after which those that refer to each other are looked for; some hundred requests.
 _COLLECTED_OBJECTS = 10_000
+
+
+class RunningMetrics(Protocol):
+    """What brings the metrics to whoever wants them."""
+
+    def start(self) -> None:
+        """From now on."""
+
+    def stop(self) -> None:
+        """No more."""
 
 
 class Server:
@@ -147,7 +153,9 @@ class Server:
         tell = None if observer is None else observer.tell
         if tell is not None:
             load = traced(load, loader.steps, tell)
-        self._repository = Repository(config.models_dir, config.default_model, config.keep_versions, load, tell, self._version)
+        self._repository = Repository(
+            config.models_dir, config.default_model, config.keep_versions, load, tell, version=self._version
+        )
         self._watcher = Watcher(self._repository, config.watch_seconds)
         self._shadows = ShadowScorer(self._repository)
         planner = Planner(self._repository, config.limits, self._shadows, counted=counts is not None)
@@ -182,7 +190,7 @@ class Server:
         inference = open_inference(planner, repository, limits, lambda: self._serving)
         return [inference, *tf_serving(planner, repository, limits)]
 
-    def _metrics_of(self, counts: ServerCounts | None) -> "MetricsEndpoint | ReportSender | None":
+    def _metrics_of(self, counts: ServerCounts | None) -> "RunningMetrics | None":
         """Where the metrics go: of a worker to its supervisor; None where nobody wants them."""
         if counts is None or self.config.metrics_port is None:
             return None

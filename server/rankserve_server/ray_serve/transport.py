@@ -100,16 +100,16 @@ class RayTransport:
         try:
             handler = await self._opened(method, ray_context)
             context: Any = CallContext(ray_context, message)
-            if handler.stream_unary is not None:
-                answer: bytes = await handler.stream_unary(_nothing(), context)
-                return answer
-            unary: Any = handler.unary_unary
-            if inspect.iscoroutinefunction(unary):
-                answer = await unary(message, context)
-                return answer
-            request = await _deserialized(handler, message, context)
-            response = await asyncio.to_thread(unary, request, ThreadCallContext(ray_context))
-            return response if handler.response_serializer is None else handler.response_serializer(response)
+            # Unary calls of what needs scores are read from their context.
+            behavior: Any = handler.stream_unary or handler.unary_unary
+            answer: bytes
+            if inspect.iscoroutinefunction(behavior):
+                answer = await behavior(message, context)
+            else:
+                request = await _deserialized(handler, message, context)
+                response = await asyncio.to_thread(behavior, request, ThreadCallContext(ray_context))
+                answer = response if handler.response_serializer is None else handler.response_serializer(response)
+            return answer
         except CallEndedError:
             return b""
 
@@ -172,9 +172,3 @@ async def _deserialized(handler: "Handler", message: bytes, context: Any) -> Any
         return handler.request_deserializer(message)
     except Exception:
         await fail(context, InvalidRequestError(Violation("", "the bytes are not a message of this method")))
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    """Unary calls are read from their context."""
-    return
-    yield b""
