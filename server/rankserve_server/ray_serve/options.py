@@ -76,9 +76,7 @@ class _Replicas(click.ParamType[Any]):
         except ValueError:
             found = (0, 0)
         if not 1 <= found[0] <= found[1]:
-            self.fail(
-                f"{value!r} is neither a number of replicas from 1 up, such as 4, nor a range, such as 2:8", param, ctx
-            )
+            self.fail(f"{value!r} is neither a number from 1 up, such as 4, nor a range, such as 2:8", param, ctx)
         return found
 
 

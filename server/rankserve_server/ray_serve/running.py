@@ -120,27 +120,25 @@ def _last_line(status: Any, error: Exception) -> str:
     messages = [] if status is None else [each.message for each in status.deployments.values() if each.message]
     lines = [line.strip() for line in (messages or [str(error)])[0].splitlines() if line.strip()]
     said = [line.partition("RuntimeError: ")[2] for line in lines if "RuntimeError: " in line]
-    return (said or lines or ["it does not say why"])[-1]
+    last: str = (said or lines or ["it does not say why"])[-1]
+    return last
 
 
 def _check_answered(config: ServerConfig, settings: RaySettings) -> None:
     """Serve that ran already keeps its own gRPC options, and says so in its log only."""
     import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
 
     if settings.address not in (None, "auto", "local"):
         return  # this machine may be none of its nodes
     with grpc.insecure_channel(_target(config)) as channel:
         try:
-            health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(),
+            channel.unary_unary("/grpc.health.v1.Health/Check")(
+                b"",
                 timeout=_SECONDS,
                 wait_for_ready=True,
                 metadata=(("application", settings.application),),
             )
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNAUTHENTICATED:  # type: ignore[attr-defined]  # a call's error has it
-                return
             raise StartError(
                 f"Ray Serve does not answer at {_target(config)}: where it ran already, it keeps its own grpc_options, "
                 "which docs/ray.md says what to set to"
