@@ -24,6 +24,7 @@ import latency
 import metrics_cost
 import peer_servers
 import presets
+import ray_cost
 import security_cost
 import start
 import throughput
@@ -45,6 +46,7 @@ _SECTIONS = {
     "metrics_cost": ("What metrics cost", metrics_cost.run),
     "tracing_cost": ("What tracing and logs cost", tracing_cost.run),
     "gateway_cost": ("What JSON over HTTP costs", gateway_cost.run),
+    "ray_cost": ("What Ray Serve costs", ray_cost.run),
     "correctness": ("Answers under load", correctness.run),
 }
 

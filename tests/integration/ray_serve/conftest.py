@@ -35,16 +35,17 @@ class RayCluster:
     workers: list[Any] = field(default_factory=list)
 
     def deploy(self, version: int) -> None:
-        """Rolls a version out, and returns when Ray has begun."""
+        """Rolls a version out, and returns when it answers."""
         from ray import serve
 
-        from rankserve_server.ray import app
+        from rankserve_server.config import encode_config
+        from rankserve_server.ray_serve.app_settings import app_settings
         from rankserve_server.ray_serve.application import ranking
 
-        arguments = {"models_dir": str(self.models_dir), "version": version, "watch_seconds": 0}
-        assert ranking.name == "Ranking"
-        application = app(arguments)
-        serve.run(application, name="default", blocking=False)
+        settings = app_settings({"models_dir": str(self.models_dir), "version": version, "watch_seconds": 0})
+        one_a_node = ranking.options(num_replicas=3, max_replicas_per_node=1, ray_actor_options={"num_cpus": 0.5})
+        application = one_a_node.bind(encode_config(settings.config), settings.version)
+        serve.run(application, name="default")
 
 
 @pytest.fixture(scope="session")
