@@ -12,7 +12,7 @@ from rankserve_server.service.status import STATUS_DETAILS_KEY
 # How Ray Serve is told of it: `grpc_servicer_functions`.
 ADD_SERVICES = "rankserve_server.ray:add_services"
 _INTERNAL = (grpc.StatusCode.INTERNAL, grpc.StatusCode.INTERNAL.value[0])
-_HANDLER = type(grpc.unary_unary_rpc_method_handler(lambda *_: b""))
+_HANDLER: Any = type(grpc.unary_unary_rpc_method_handler(lambda *_: b""))
 
 
 def add_services(_servicer: object, server: Any) -> None:
@@ -35,10 +35,11 @@ def _handler(method: Method) -> Any:
         return grpc.stream_stream_rpc_method_handler(_unreachable)
     if method.gives_stream:
         return grpc.unary_stream_rpc_method_handler(_unreachable)
-    return _RetriedHandler(*grpc.unary_unary_rpc_method_handler(_unreachable))
+    handler: Any = grpc.unary_unary_rpc_method_handler(_unreachable)
+    return _RetriedHandler(*handler)
 
 
-class _RetriedHandler(_HANDLER):  # type: ignore[misc, valid-type]  # grpcio keeps its name private
+class _RetriedHandler(_HANDLER):  # type: ignore[misc]  # grpcio keeps its name private
     """Ray puts its own function in; what that says of a replica that has died is then put right."""
 
     def _replace(self, **fields: Any) -> Any:

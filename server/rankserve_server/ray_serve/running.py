@@ -132,7 +132,8 @@ def _check_answered(config: ServerConfig, settings: RaySettings) -> None:
         return  # this machine may be none of its nodes
     with grpc.insecure_channel(_target(config)) as channel:
         try:
-            channel.unary_unary("/grpc.health.v1.Health/Check")(
+            check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+            check(
                 b"",
                 timeout=_SECONDS,
                 wait_for_ready=True,
