@@ -39,7 +39,7 @@ def run(models_dir: Path, log: Callable[[str], None]) -> str:
 def _introduction() -> str:
     at_a_time = h2load.CONNECTIONS * h2load.STREAMS
     return (
-        f"`rankserve serve` and `rankserve serve --engine ray` with one replica, {at_a_time} requests at a time: median "
-        f"of {ROUNDS} rounds (lowest to highest) of {_REQUESTS:,} requests, in turn, and that of the ratios of the "
-        "rounds. The load generator and all of Ray's processes share the processors."
+        f"`rankserve serve` and `rankserve serve --engine ray` with one replica, {at_a_time} requests at a time: "
+        f"median of {ROUNDS} rounds (lowest to highest) of {_REQUESTS:,} requests, in turn, and that of their "
+        "ratios. The load generator and all of Ray's processes share the processors."
     )
