@@ -86,7 +86,7 @@ def _settled(replicas: int) -> bool:
     from ray import serve
 
     deployment = serve.status().applications["default"].deployments["Ranking"]
-    return deployment.status == "HEALTHY" and deployment.replica_states == {"RUNNING": replicas}
+    return bool(deployment.status == "HEALTHY" and deployment.replica_states == {"RUNNING": replicas})
 
 
 def test_a_node_dies_another_comes_and_a_version_is_rolled_out(ray_cluster: RayCluster) -> None:
