@@ -18,13 +18,14 @@ DESCRIPTORS ?= build/rankserve.pb
 SOAK_CALLS ?= 1000000
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup lock data demo test peers browser soak reliability envoy check audit bench bench-peers format protos
-.PHONY: descriptors docs clean
+.PHONY: help setup lock data demo test peers ray browser soak reliability envoy check audit bench bench-peers format
+.PHONY: protos descriptors docs clean
 
 help:
 	@echo "make demo     train on MovieLens 100K, serve, rank user 42's movies, stop"
 	@echo "make test     the test suite, without what takes long"
 	@echo "make peers    the tests with the client libraries of Triton, KServe, PyTriton and TF Serving (3 GB of environments)"
+	@echo "make ray      the tests with clusters of Ray, on this machine"
 	@echo "make browser  the playground in Chromium (Debian: chromium-driver); PICTURES=DIR keeps what it looks like"
 	@echo "make soak     a million calls among rough clients; some minutes, fewer with SOAK_CALLS=100000"
 	@echo "make reliability  the long tests of overload, faults, restarts and hostile clients; see tests/RELIABILITY.md"
@@ -97,6 +98,10 @@ build/clients/%/installed.txt: tests/integration/peers/environments/%.txt | $(IN
 	$(BIN)/python -m venv build/clients/$*
 	build/clients/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement $<
 	@cp $< $@
+
+# The tests that are marked with it, and that `make test` leaves out. What was asked, and what failed, is printed.
+ray: data
+	$(BIN)/python -m pytest -m ray --capture=no
 
 # A part of `make test`, which skips it where there is no Chromium.
 browser: data

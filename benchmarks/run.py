@@ -25,6 +25,7 @@ import latency
 import metrics_cost
 import peer_servers
 import presets
+import ray_cost
 import security_cost
 import start
 import throughput
@@ -47,6 +48,7 @@ _SECTIONS = {
     "tracing_cost": ("What tracing and logs cost", tracing_cost.run),
     "gateway_cost": ("What JSON over HTTP costs", gateway_cost.run),
     "envoy_cost": ("What Envoy costs", envoy_cost.run),
+    "ray_cost": ("What Ray Serve costs", ray_cost.run),
     "correctness": ("Answers under load", correctness.run),
 }
 

@@ -11,6 +11,9 @@ from rankserve_server.connection_options import Seconds, connection_options, tak
 from rankserve_server.limits import Limits
 from rankserve_server.observing.observing_config import ObservingConfig
 from rankserve_server.observing.options import observing_options
+from rankserve_server.ray_serve.options import ray_options
+from rankserve_server.ray_serve.ray_settings import RaySettings
+from rankserve_server.ray_serve.running import run_on_ray
 from rankserve_server.running import run_server
 from rankserve_server.security.options import security_options
 from rankserve_server.security.security_config import SecurityConfig
@@ -199,6 +202,7 @@ def _models_in_directory(context: click.Context, _: click.Parameter, begin: str)
 @connection_options
 @security_options
 @observing_options
+@ray_options
 def serve(
     models_dir: Path | str,
     models_cache: Path | None,
@@ -222,6 +226,7 @@ def serve(
     metrics_port: int | None,
     security: SecurityConfig,
     observing: ObservingConfig,
+    ray: RaySettings | None,
     **limits: Any,
 ) -> None:
     """Serve the newest version of every model over gRPC, and each newer one as soon as it is published.
@@ -264,6 +269,6 @@ def serve(
         security=security,
         observing=observing,
     )
-    reason = run_server(config)
+    reason = run_server(config) if ray is None else run_on_ray(config, ray)
     if reason is not None:
         raise click.ClickException(reason)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rankserve_server.config import ServerConfig, address_of
 from rankserve_server.errors import StoppingError
@@ -37,15 +37,12 @@ from rankserve_server.storage.store_watcher import StoreWatcher
 from rankserve_server.tracing.load_trace import traced
 from rankserve_server.transport.admin import AdminServer
 from rankserve_server.transport.choosing import open_transport
+from rankserve_server.transport.interface import Transport
 from rankserve_server.versions.entry import ModelState
 from rankserve_server.versions.repository import Repository
 from rankserve_server.versions.shadowing import ShadowScorer
 from rankserve_server.versions.watcher import Watcher
 from rankserve_training.artifact import ArtifactError
-
-if TYPE_CHECKING:
-    from rankserve_server.metrics.endpoint import MetricsEndpoint
-    from rankserve_server.metrics.worker_reports import ReportSender
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -54,17 +51,29 @@ _Result = TypeVar("_Result")
 _COLLECTED_OBJECTS = 10_000
 
 
+class RunningMetrics(Protocol):
+    """What brings the metrics to whoever wants them."""
+
+    def start(self) -> None:
+        """From now on."""
+
+    def stop(self) -> None:
+        """No more."""
+
+
 class Server:
     """One server process: `asyncio.run(Server(config).run())`."""
 
-    def __init__(self, config: ServerConfig, forks: LoaderForks | None = None) -> None:
+    def __init__(self, config: ServerConfig, forks: LoaderForks | None = None, version: int | None = None) -> None:
         """Starts nothing yet.
 
         Args:
             config: how it is to run.
             forks: what loading processes are forked from; None for one that is started when it is needed.
+            version: of the default model, that answers whatever the operator's plan says; None for what that says.
         """
         self.config = config
+        self._version = version
         self._forks = forks or LoaderForks()
         # A worker is not the process that systemd knows.
         self._notifier = Notifier({} if config.reuse_port else os.environ)
@@ -128,7 +137,7 @@ class Server:
 
     def _build(self) -> None:
         config, observing = self.config, self.config.observing
-        counts = None if config.metrics_port is None else ServerCounts()
+        counts = self._new_counts()
         self._observer = observer = open_observer(observing, None if counts is None else counts.observer)
         loader = VersionLoader(
             self._check_not_stopped,
@@ -148,7 +157,7 @@ class Server:
             load = traced(load, loader.steps, tell)
         self._mirror = self._mirror_of(config)
         self._repository = Repository(
-            config.models_dir, config.default_model, config.keep_versions, load, tell, self._mirror
+            config.models_dir, config.default_model, config.keep_versions, load, tell, self._mirror, self._version
         )
         self._store_watcher = None if self._mirror is None else StoreWatcher(self._mirror, config.store_seconds)
         self._watcher = Watcher(self._repository, config.watch_seconds)
@@ -156,7 +165,7 @@ class Server:
         planner = Planner(self._repository, config.limits, self._shadows, counted=counts is not None)
         access, models = Access(config), ModelService(self._repository, self._shadows, config.limits)
         protocols = self._other_protocols(planner) if config.other_protocols else []
-        self._transport = open_transport(config, planner, models, access, protocols, counts, observer)
+        self._transport = self._open_transport(planner, models, access, protocols, counts)
         self._admin = AdminServer(config, models, access, protocols, counts, observer)
         self._metrics = self._metrics_of(counts)
 
@@ -165,6 +174,20 @@ class Server:
             return None
         largest = config.max_version_mib * 2**20
         return Mirror(config.store_url, config.models_dir, config.keep_versions, largest, self._check_not_stopped)
+
+    def _new_counts(self) -> ServerCounts | None:
+        """None where nobody wants to know."""
+        return None if self.config.metrics_port is None else ServerCounts()
+
+    def _open_transport(
+        self,
+        planner: Planner,
+        models: ModelService,
+        access: Access,
+        protocols: list[ProtocolService],
+        counts: ServerCounts | None,
+    ) -> Transport:
+        return open_transport(self.config, planner, models, access, protocols, counts, self._observer)
 
     def _warm_up(self) -> WarmUp | None:
         observing = self.config.observing
@@ -177,7 +200,7 @@ class Server:
         inference = open_inference(planner, repository, limits, lambda: self._serving)
         return [inference, *tf_serving(planner, repository, limits)]
 
-    def _metrics_of(self, counts: ServerCounts | None) -> "MetricsEndpoint | ReportSender | None":
+    def _metrics_of(self, counts: ServerCounts | None) -> "RunningMetrics | None":
         """Where the metrics go: of a worker to its supervisor; None where nobody wants them."""
         if counts is None or self.config.metrics_port is None:
             return None
@@ -217,7 +240,7 @@ class Server:
         _freeze_heap()
         return True
 
-    async def _serve(self) -> None:
+    async def _begin_serving(self) -> None:
         self._serving = True
         await self._transport.set_serving()
         self._show_models_health()
@@ -225,6 +248,9 @@ class Server:
         self._watcher.start()
         if self._store_watcher is not None:
             self._store_watcher.start()
+
+    async def _serve(self) -> None:
+        await self._begin_serving()
         served = ", ".join(map(_describe, self._repository.served())) or "no model: all are unloaded"
         if not self.config.quiet or self.config.reuse_port:  # the supervisor of a worker waits for it
             print_ready(f"{READY}{self._address}, serving {served}")

@@ -72,6 +72,7 @@ RULES: Final = (
             CRYPTOGRAPHY,
             "prometheus_client",
             "opentelemetry",
+            "ray",
             *COMMAND_LINE,
         ),
     ),

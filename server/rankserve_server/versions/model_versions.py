@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from rankserve_server.errors import ConflictError, UnknownModelError
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.machine import MachineError
@@ -37,13 +39,14 @@ class ModelVersions:
         plan: the operator's, as it was last read.
     """
 
-    def __init__(self, models_dir: Path, name: str, keep: int) -> None:
+    def __init__(self, models_dir: Path, name: str, keep: int, pinned: int | None = None) -> None:
         """Looks at nothing yet.
 
         Args:
             models_dir: where versions lie.
             name: of the model.
             keep: how many of the newest versions are kept loaded beside those that the plan names; 0 for all.
+            pinned: the version that is pinned in this process, whatever the plan says; None for what that says.
         """
         self.name = name
         self.entries: dict[int, ModelEntry] = {}
@@ -51,6 +54,7 @@ class ModelVersions:
         self.plan = ServingPlan()
         self._directory = models_dir / name
         self._keep = keep
+        self._pinned = pinned
         self._quarantine = Quarantine(self._directory)
         self._seen: dict[int, str] = {}
         self._on_disk: list[int] = []
@@ -127,7 +131,7 @@ class ModelVersions:
             self._said = str(error)
             return self.plan
         self._said = ""
-        return plan
+        return plan if self._pinned is None else msgspec.structs.replace(plan, pinned=self._pinned)
 
     def retry_quarantined(self) -> None:
         """Forgets what was held against versions."""

@@ -36,6 +36,7 @@ class Repository:
         load: Load,
         tell_swap: "Callable[[SwapTrace], None] | None" = None,
         mirror: "Mirror | None" = None,
+        version: int | None = None,
     ) -> None:
         """Looks at nothing yet.
 
@@ -46,10 +47,12 @@ class Repository:
             load: loads one version.
             tell_swap: is told when requests go to another version; None where nobody wants to know.
             mirror: keeps `models_dir` in line with a store; None where there is none.
+            version: of the default model, that is pinned here, whatever its plan says; None for what that says.
         """
         self._mirror = mirror
         self._place = str(models_dir) if mirror is None else mirror.url
         self._tell_swap = tell_swap
+        self._version = version
         self._models_dir = models_dir
         self._default_name = default_name
         self._keep = keep
@@ -312,7 +315,8 @@ class Repository:
     def _update(self, name: str, unsettled: bool) -> None:
         model = self._models.get(name)
         if model is None:
-            model = self._models[name] = ModelVersions(self._models_dir, name, self._keep)
+            pinned = self._version if name == self._default_name else None
+            model = self._models[name] = ModelVersions(self._models_dir, name, self._keep, pinned)
         if model.update(self._load, unsettled, self._routes_changed):
             for listener in self._listeners:
                 listener()

@@ -1,0 +1,76 @@
+"""One cluster of three nodes on this machine, for all tests of Ray Serve; each node has a replica."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.server_process import free_port
+from server.two_towers import Towers, publish_towers, random_towers
+
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+# Ray's agents of metrics and dashboards are heavy, and none of these tests needs them.
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_SERVE_ENABLE_SCALING_LOG": "0"}
+
+
+@dataclass
+class RayCluster:
+    """A cluster that serves version 1.
+
+    Attributes:
+        cluster: Ray's handle.
+        address: HOST:PORT of the gRPC proxies, which share it here.
+        models_dir: has versions 1 and 2.
+        towers: of each version.
+        workers: the nodes beside the head.
+    """
+
+    cluster: Any
+    address: str
+    models_dir: Path
+    towers: dict[int, Towers]
+    workers: list[Any] = field(default_factory=list)
+
+    def deploy(self, version: int) -> None:
+        """Rolls a version out, and returns when it answers."""
+        from ray import serve
+
+        from rankserve_server.config import encode_config
+        from rankserve_server.ray_serve.app_settings import app_settings
+        from rankserve_server.ray_serve.application import ranking
+
+        settings = app_settings({"models_dir": str(self.models_dir), "version": version, "watch_seconds": 0})
+        one_a_node = ranking.options(num_replicas=3, max_replicas_per_node=1, ray_actor_options={"num_cpus": 0.5})
+        application = one_a_node.bind(encode_config(settings.config), settings.version)
+        serve.run(application, name="default")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    os.environ.update(ENVIRONMENT)
+    models = tmp_path_factory.mktemp("ray") / "models"
+    towers = {1: random_towers(seed=1), 2: random_towers(seed=2)}
+    for version in towers:
+        publish_towers(models, towers[version])
+    import ray
+    from ray import serve
+    from ray.cluster_utils import Cluster
+    from ray.serve.config import HTTPOptions, gRPCOptions
+
+    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    try:
+        workers = [cluster.add_node(**NODE) for _ in range(2)]
+        ray.init(address=cluster.address, log_to_driver=False)
+        port = free_port()
+        serve.start(
+            http_options=HTTPOptions(host="127.0.0.1", port=free_port(), location="EveryNode"),
+            grpc_options=gRPCOptions(port=port, grpc_servicer_functions=["rankserve_server.ray:add_services"]),
+        )
+        yield RayCluster(cluster, f"127.0.0.1:{port}", models, towers, workers)
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+        cluster.shutdown()
