@@ -26,6 +26,7 @@ import metrics_cost
 import peer_servers
 import presets
 import ray_cost
+import score
 import security_cost
 import start
 import throughput
@@ -41,6 +42,7 @@ _SECTIONS = {
     "fairness": ("Small requests beside large ones", fairness.run),
     "engine": ("The engine alone", engine.run),
     "catalogue": ("Large catalogues, many users", catalogue.run),
+    "score": ("Whole populations into files", score.run),
     "start": ("Starting", start.run),
     "client_cost": ("What the Python client costs", client_cost.run),
     "security_cost": ("What TLS and tokens cost", security_cost.run),

@@ -112,7 +112,7 @@ class Plan:
         """
         self._query = query
         self._model = model
-        self._by_choice = self._is_by_choice()
+        self._by_choice = is_by_choice(model, query.rank_by, whole_catalogue=query.candidate_ids is None)
         self.user_row = model.users.index.row(query.user_id)
         if query.reject_unknown_user and not self.user_row:
             raise InvalidRequestError(Violation("user_id", f"user {query.user_id} is not known to the model"))
@@ -167,14 +167,6 @@ class Plan:
             user_known=self.user_row != 0,
             user_basis=self._user_basis,
         )
-
-    def _is_by_choice(self) -> bool:
-        has_choice, rank_by = self._model.engine.has_choice, self._query.rank_by
-        if rank_by == RankBy.UNSPECIFIED:
-            return has_choice and self._query.candidate_ids is None
-        if rank_by == RankBy.CHOICE and not has_choice:
-            raise cannot_use(self._model, "rank_by")
-        return rank_by == RankBy.CHOICE
 
     def _plan_catalog(self) -> None:
         """The whole item table is scored in place; what is excluded is taken out of the scores afterwards."""
@@ -235,6 +227,20 @@ class Plan:
         return [titles[row - 1] if row else "" for row in rows.tolist()]
 
 
+def is_by_choice(model: LoadedModel, rank_by: RankBy, *, whole_catalogue: bool) -> bool:
+    """Whether choices make the order, rather than ratings.
+
+    Raises:
+        UnsupportedError: where they should, and the model has none.
+    """
+    has_choice = model.engine.has_choice
+    if rank_by == RankBy.UNSPECIFIED:
+        return has_choice and whole_catalogue
+    if rank_by == RankBy.CHOICE and not has_choice:
+        raise cannot_use(model, "rank_by")
+    return rank_by == RankBy.CHOICE
+
+
 def best_places(scores: Scores, top_k: int) -> Places:
     """The places of the best scores, best first; equal scores in ascending order of place.
 
@@ -253,6 +259,24 @@ def best_places(scores: Scores, top_k: int) -> Places:
     if 0 < top_k < count:
         keys = np.partition(keys, top_k - 1)[:top_k]
     keys.sort()
+    return _places_in(keys)
+
+
+def best_places_by_row(scores: Scores, top_k: int) -> Places:
+    """The same for many rows of scores: intp[rows, top_k] for float32[rows, n].
+
+    Args:
+        scores: finite, or negative infinity for what comes last.
+        top_k: 1 to n.
+    """
+    keys = _packed_keys(scores)
+    if top_k < keys.shape[1]:
+        keys = np.partition(keys, top_k - 1, axis=1)[:, :top_k]
+    keys.sort(axis=1)
+    return _places_in(keys)
+
+
+def _places_in(keys: npt.NDArray[np.uint64]) -> Places:
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.intp)
 
 
@@ -269,13 +293,13 @@ def _best_first(scores: Scores) -> Places:
 def _packed_keys(scores: Scores) -> npt.NDArray[np.uint64]:
     """One number for each score, smaller for a better one, with its place in the lower half: no two are equal.
 
-    The bits of a float, read as an integer, rise with it once the sign is turned over, and for negative ones all bits.
-    Numbers sort several times as fast as places by their scores.
+    Along the last axis. The bits of a float, read as an integer, rise with it once the sign is turned over, and for
+    negative ones all bits. Numbers sort several times as fast as places by their scores.
     """
     bits = (scores + np.float32(0)).view(np.uint32)  # -0 becomes 0, which it is equal to
     negative = (bits.view(np.int32) >> 31).view(np.uint32)
     rising = bits ^ (negative | np.uint32(0x80000000))
-    return (~rising).astype(np.uint64) << np.uint64(32) | np.arange(len(scores), dtype=np.uint64)
+    return (~rising).astype(np.uint64) << np.uint64(32) | np.arange(scores.shape[-1], dtype=np.uint64)
 
 
 def _unknown_items_text(ids: list[int]) -> str:

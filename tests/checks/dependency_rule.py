@@ -77,6 +77,20 @@ RULES: Final = (
         ),
     ),
     Rule(
+        scope="rankserve_server.scoring",
+        reason="scoring into files imports the server and what its extra brings, but neither the stubs nor grpc",
+        allowed=(
+            "rankserve_server",
+            "rankserve_training.artifact",
+            "rankserve_training.model",
+            *NUMERICS,
+            CRYPTOGRAPHY,
+            *COMMAND_LINE,
+            "pyarrow",
+            "ray",
+        ),
+    ),
+    Rule(
         scope="rankserve_training",
         reason="training imports neither the client, nor the server, nor the stubs",
         allowed=(

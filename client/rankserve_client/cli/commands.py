@@ -12,6 +12,7 @@ SUMMARIES = {
     "token": "Make a token for a caller.",
     "gateway": "Answer JSON over HTTP for a server, with a playground.",
     "rank": "Rank items for a user.",
+    "score": "Rank items for all users, into Parquet files.",
     "models": "List the models of a server.",
     "bench": "Put load on a server and measure it.",
     "doctor": "Find out what is wrong, and what to do.",
@@ -19,10 +20,11 @@ SUMMARIES = {
 }
 """One line for each of our own commands, in the order of their use, so that listing them imports none of them."""
 
-# By the package that a command's module lies in.
+# By the package that a command's module lies in; the first that fits.
 _EXTRAS = {
     "rankserve_client.bench": "bench",
     "rankserve_client.gateway": "gateway",
+    "rankserve_server.scoring": "score",
     "rankserve_server": "server",
     "rankserve_training": "training",
 }

@@ -6,6 +6,7 @@ from typing import Final
 
 # What other tools call it.
 _COMMANDS_ELSEWHERE: Final = {
+    "batch": "score",
     "benchmark": "bench",
     "check": "doctor",
     "eval": "evaluate",
@@ -20,7 +21,6 @@ _COMMANDS_ELSEWHERE: Final = {
     "query": "rank",
     "recommend": "rank",
     "run": "serve",
-    "score": "rank",
     "server": "serve",
     "start": "serve",
     "status": "models",

@@ -1,0 +1,1 @@
+"""Whole populations scored into files: `rankserve score`."""
