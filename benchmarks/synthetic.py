@@ -84,7 +84,7 @@ def publish_synthetic(models_dir: Path, user_count: int, item_count: int) -> Syn
         model.get_layer(name).get_weights()
         for name in ("user_embedding", "item_embedding", "hidden_1", "hidden_2", "label")
     )
-    return Synthetic(directory, users, items, layers)
+    return Synthetic(Path(directory), users, items, layers)
 
 
 def _dataset(random: np.random.Generator, user_count: int, item_count: int) -> Dataset:

@@ -35,7 +35,7 @@ def _train(dataset: Dataset, settings: TrainingSettings, models_dir: Path, name:
     trained = train_model(dataset, settings, console)
     assert isinstance(console.file, io.StringIO)
     published = publish_model(trained, models_dir, name)
-    return Training(dataset, trained, console.file.getvalue(), read_artifact(published.directory))
+    return Training(dataset, trained, console.file.getvalue(), read_artifact(Path(published.directory)))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rankserve_training.towers.offsets import Offsets
     from rankserve_training.towers.rating_towers import RatingTowers
 
+_SLOTS = 4
+
 
 def summed(newcomers: keras.Model, side: str, entries: Entries) -> TowerRows:
     return rows_of(newcomers, side).summed(entries)
@@ -33,8 +35,8 @@ class Towers:
         self.world = world
         rows = trainer._rows(world.pairs)
         self.offsets: Offsets = rows.offsets
-        self.rating: RatingTowers = trainer._rating_towers(rows)
-        self.choice: ChoiceTowers = trainer._choice_towers(rows)
+        self.rating: RatingTowers = trainer._rating_fit("ratings", rows, 1, False, 0).towers(_SLOTS)
+        self.choice: ChoiceTowers = trainer._choice_fit("choices", rows, 1, False, 0).towers(_SLOTS)
         models: tuple[keras.Model, keras.Model] = (self.rating, self.choice)
         for number, model in enumerate(models):
             random = np.random.default_rng(number)

@@ -193,13 +193,13 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[RatingTables, list[EpochLog]]:
         """What the towers have learnt of the rows; the towers are let go of."""
+        return self._fit(self._rating_fit(name, rows, epochs, figure is not None, patience), rows, figure)
+
+    def _rating_fit(self, name: str, rows: "_Rows", epochs: int, is_measured: bool, patience: int) -> RatingFit:
         recipe, raters = self.recipe.rating, None
         if recipe.raters:
             raters = item_raters_of(rows.pairs, rows.offsets.biases, recipe.item_shrinkage)
-        fit = RatingFit(
-            name, epochs, patience, figure is not None, self.recipe, self.seed, rows.offsets, rows.bags, raters
-        )
-        return self._fit(fit, rows, figure)
+        return RatingFit(name, epochs, patience, is_measured, self.recipe, self.seed, rows.offsets, rows.bags, raters)
 
     def _fit_choices(
         self,
@@ -210,8 +210,10 @@ class TowerTrainer:
         patience: int = 0,
     ) -> tuple[ChoiceTables, list[EpochLog]]:
         """The same for the second output."""
-        fit = ChoiceFit(name, epochs, patience, figure is not None, self.recipe, self.seed, rows.offsets, rows.bags)
-        return self._fit(fit, rows, figure)
+        return self._fit(self._choice_fit(name, rows, epochs, figure is not None, patience), rows, figure)
+
+    def _choice_fit(self, name: str, rows: "_Rows", epochs: int, is_measured: bool, patience: int) -> ChoiceFit:
+        return ChoiceFit(name, epochs, patience, is_measured, self.recipe, self.seed, rows.offsets, rows.bags)
 
     def _fit(
         self, fit: Fit[Tables], rows: "_Rows", figure: Callable[[Tables], float] | None
