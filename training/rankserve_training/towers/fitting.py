@@ -265,7 +265,9 @@ def state_variables(model: keras.Model) -> list[Any]:
 def assign_fitting(variable: Any, value: npt.NDArray[Any]) -> None:
     """Gives a variable a value that was kept. Tables that are split between devices end with rows of nobody, as many as
     it takes to split them evenly: between another number of devices there are more of them, or fewer."""
-    if value.shape != variable.shape:
+    if value.size == math.prod(variable.shape):
+        value = value.reshape(variable.shape)  # a single number is kept as a column of one
+    else:
         kept = np.zeros(variable.shape, value.dtype)
         rows = min(len(value), len(kept))
         kept[:rows] = value[:rows]
