@@ -9,11 +9,19 @@ from typing import Any
 import pytest
 
 from integration.server_process import free_port
+from rankserve_server.loading import load_version
 from server.two_towers import Towers, publish_towers, random_towers
 
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-# Ray's agents of metrics and dashboards are heavy, and none of these tests needs them.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_SERVE_ENABLE_SCALING_LOG": "0"}
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_SERVE_ENABLE_SCALING_LOG": "0",
+    # Ray's workers are nice to all else on a machine, and so starve beside the tests; its spare ones are not needed.
+    "RAY_worker_niceness": "0",
+    "RAY_prestart_worker_first_driver": "false",
+    "RAY_enable_worker_prestart": "false",
+}
 
 
 @dataclass
@@ -54,13 +62,15 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster
     models = tmp_path_factory.mktemp("ray") / "models"
     towers = {1: random_towers(seed=1), 2: random_towers(seed=2)}
     for version in towers:
-        publish_towers(models, towers[version])
+        published = publish_towers(models, towers[version])
+    # Else all three replicas compile the same at the same time.
+    load_version(published.directory, lambda: None)
     import ray
     from ray import serve
     from ray.cluster_utils import Cluster
     from ray.serve.config import HTTPOptions, gRPCOptions
 
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, head_node_args=NODE)
     try:
         workers = [cluster.add_node(**NODE) for _ in range(2)]
         ray.init(address=cluster.address, log_to_driver=False)
