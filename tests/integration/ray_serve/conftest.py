@@ -26,7 +26,7 @@ ENVIRONMENT = {
 
 @dataclass
 class RayCluster:
-    """A cluster that serves version 1.
+    """A cluster that serves nothing yet.
 
     Attributes:
         cluster: Ray's handle.
@@ -34,6 +34,7 @@ class RayCluster:
         models_dir: has versions 1 and 2.
         towers: of each version.
         workers: the nodes beside the head.
+        version: what was deployed last; 0 for nothing.
     """
 
     cluster: Any
@@ -41,9 +42,15 @@ class RayCluster:
     models_dir: Path
     towers: dict[int, Towers]
     workers: list[Any] = field(default_factory=list)
+    version: int = 0
 
     def deploy(self, version: int) -> None:
-        """Rolls a version out, and returns when it answers."""
+        """Rolls a version out, and returns when it answers; does nothing where that has been done.
+
+        Serve puts new replicas in place of the old ones whenever it is told to, even where nothing is different.
+        """
+        if version == self.version:
+            return
         from ray import serve
 
         from rankserve_server.config import encode_config
@@ -54,6 +61,7 @@ class RayCluster:
         one_a_node = ranking.options(num_replicas=3, max_replicas_per_node=1, ray_actor_options={"num_cpus": 0.5})
         application = one_a_node.bind(encode_config(settings.config), settings.version)
         serve.run(application, name="default")
+        self.version = version
 
 
 @pytest.fixture(scope="session")

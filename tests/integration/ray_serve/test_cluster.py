@@ -25,7 +25,7 @@ ITEMS = [5, 10, 15, 20, 25]
 USERS = [3, 6, 9, 12]
 TOLERANCE = 2e-5
 SECONDS = 60.0
-CALLERS = 3
+CALLERS = 2
 
 
 class Load:
@@ -111,7 +111,7 @@ def test_a_node_dies_another_comes_and_a_version_is_rolled_out(ray_cluster: RayC
 
 
 def test_what_is_wrong_is_said_as_by_our_own_server(ray_cluster: RayCluster) -> None:
-    ray_cluster.deploy(2)  # nothing happens where it is
+    ray_cluster.deploy(2)
     with RankingClient(ray_cluster.address) as client:
         with pytest.raises(ModelNotFound, match="'none' is not served; these are: towers") as unknown:
             client.rank(3, ITEMS, model="none")
