@@ -13,6 +13,8 @@ from rankserve_server.ray_serve.ray_settings import RaySettings
 from rankserve_server.starting import READY, StartError, bound, print_ready
 
 _SECONDS = 10.0
+# Ray would have its workers yield to whatever else runs here, and answers would wait for that.
+_NICENESS = "RAY_worker_niceness"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -68,6 +70,7 @@ def _connect(config: ServerConfig, settings: RaySettings) -> None:
                 bound(host, port)
             except OSError as error:
                 raise StartError(f"port {port} is taken; choose another one with {name}") from error
+        os.environ.setdefault(_NICENESS, "0")
     try:
         ray.init(address=settings.address or "local", include_dashboard=None if settings.address else False)
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -9,16 +9,24 @@ from typing import Any
 import pytest
 
 from integration.server_process import free_port
+from rankserve_server.loading import load_version
 from server.two_towers import Towers, publish_towers, random_towers
 
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-# Ray's agents of metrics and dashboards are heavy, and none of these tests needs them.
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_SERVE_ENABLE_SCALING_LOG": "0"}
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_SERVE_ENABLE_SCALING_LOG": "0",
+    # Ray's workers are nice to all else on a machine, and so starve beside the tests; its spare ones are not needed.
+    "RAY_worker_niceness": "0",
+    "RAY_prestart_worker_first_driver": "false",
+    "RAY_enable_worker_prestart": "false",
+}
 
 
 @dataclass
 class RayCluster:
-    """A cluster that serves version 1.
+    """A cluster that serves nothing yet.
 
     Attributes:
         cluster: Ray's handle.
@@ -26,6 +34,7 @@ class RayCluster:
         models_dir: has versions 1 and 2.
         towers: of each version.
         workers: the nodes beside the head.
+        version: what was deployed last; 0 for nothing.
     """
 
     cluster: Any
@@ -33,9 +42,15 @@ class RayCluster:
     models_dir: Path
     towers: dict[int, Towers]
     workers: list[Any] = field(default_factory=list)
+    version: int = 0
 
     def deploy(self, version: int) -> None:
-        """Rolls a version out, and returns when it answers."""
+        """Rolls a version out, and returns when it answers; does nothing where that has been done.
+
+        Serve puts new replicas in place of the old ones whenever it is told to, even where nothing is different.
+        """
+        if version == self.version:
+            return
         from ray import serve
 
         from rankserve_server.config import encode_config
@@ -46,6 +61,7 @@ class RayCluster:
         one_a_node = ranking.options(num_replicas=3, max_replicas_per_node=1, ray_actor_options={"num_cpus": 0.5})
         application = one_a_node.bind(encode_config(settings.config), settings.version)
         serve.run(application, name="default")
+        self.version = version
 
 
 @pytest.fixture(scope="session")
@@ -54,13 +70,15 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster
     models = tmp_path_factory.mktemp("ray") / "models"
     towers = {1: random_towers(seed=1), 2: random_towers(seed=2)}
     for version in towers:
-        publish_towers(models, towers[version])
+        published = publish_towers(models, towers[version])
+    # Else all three replicas compile the same at the same time.
+    load_version(published.directory, lambda: None)
     import ray
     from ray import serve
     from ray.cluster_utils import Cluster
     from ray.serve.config import HTTPOptions, gRPCOptions
 
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    cluster = Cluster(initialize_head=True, head_node_args=NODE)
     try:
         workers = [cluster.add_node(**NODE) for _ in range(2)]
         ray.init(address=cluster.address, log_to_driver=False)

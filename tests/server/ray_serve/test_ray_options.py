@@ -1,5 +1,6 @@
 """What `--engine ray` and an application take, and what they refuse; without Ray."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,6 @@ from click.testing import CliRunner
 
 from rankserve_server import cli
 from rankserve_server.config import ServerConfig
-from rankserve_server.ray_serve import running
 from rankserve_server.ray_serve.app_settings import AppSettings, AppSettingsError, app_settings
 from rankserve_server.ray_serve.methods import METHODS
 from rankserve_server.ray_serve.ray_settings import RaySettings
@@ -48,7 +48,7 @@ def test_what_the_engine_would_not_heed_is_refused(arguments: list[str], said: s
 
 
 def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(running.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     result = CliRunner().invoke(cli.serve, ["--engine", "ray", "--models-dir", str(tmp_path)])
     assert result.exit_code == 1
     assert "pip install 'rankserve[server,ray]'" in result.output
