@@ -151,13 +151,13 @@ def _engine(name: Literal["local", "ray"], processes: int) -> "Engine":
 
 def _print(outcome: "Outcome") -> None:
     notes = [
-        (outcome.repeated_ids, "repeated ids left out"),
-        (outcome.unknown_users, "users unknown to the model, scored as new ones"),
-        (outcome.unknown_items, "items unknown to the model, scored as new ones"),
+        (outcome.repeated_ids, "Repeated ids, left out"),
+        (outcome.unknown_users, "Users unknown to the model, scored as new ones"),
+        (outcome.unknown_items, "Items unknown to the model, scored as new ones"),
     ]
     for count, what in notes:
         if count:
-            click.echo(f"{count:,} {what}", err=True)
+            click.echo(f"{what}: {count:,}", err=True)
     click.echo(
         f"{outcome.model}/{outcome.version}: the best of {outcome.items:,} items for {outcome.users:,} users in "
         f"{outcome.output}: {outcome.rows:,} rows in {outcome.files:,} files"
