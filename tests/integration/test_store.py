@@ -13,6 +13,8 @@ from integration.stores import URL, LocalStore
 from integration.test_new_versions import current, states, wait_for
 from integration.tower_versions import add
 from rankserve_client import RankingClient, SetAlias, Unavailable
+from rankserve_server.storage.mirror import Mirror
+from rankserve_training.artifact import list_versions
 from server.two_towers import Published, publish_towers, random_towers
 
 FLAGS = ("--watch-seconds", "0.2", "--store-seconds", "0.3")
@@ -64,6 +66,7 @@ def cached(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in tmp_path.glob("cache/*/towers/[0-9]*"))
 
 
+@pytest.mark.reliability
 def test_versions_come_go_and_are_bad(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
     store.add(replicas.version(1))
     server = replicas.start().wait_until_ready()
@@ -106,6 +109,7 @@ def test_a_bad_version_is_not_copied_again_after_a_restart(replicas: Replicas, s
     assert "of the store cannot be served" not in second.errors
 
 
+@pytest.mark.reliability
 def test_a_store_that_is_down_keeps_nobody_from_serving(replicas: Replicas, store: LocalStore) -> None:
     store.add(replicas.version(1))
     server = replicas.start().wait_until_ready()
@@ -138,6 +142,17 @@ def test_replicas_agree_on_aliases(replicas: Replicas, store: LocalStore) -> Non
         second.change_serving(SetAlias("newest", 4))
         assert json.loads(store.get("towers/serving.json"))["aliases"] == {"newest": 4, "stable": 1}
         wait_for(lambda: "newest" in next(m.aliases for m in first.models() if m.version == 4))
+
+
+def test_what_a_plan_is_about_to_name_outlives_a_look(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4):
+        store.add(replicas.version(number))
+    mirror = Mirror(URL, tmp_path / "cache", keep=1, largest=2**30)
+    mirror.look()
+    assert list_versions(tmp_path / "cache" / "towers") == [3, 4]
+    mirror.require("towers", {1})
+    mirror.look()
+    assert list_versions(tmp_path / "cache" / "towers") == [1, 3, 4]
 
 
 def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
