@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from conftest import StartServer
 from integration.scraping import scrape
 from integration.server_process import RANKSERVE, ServerProcess, free_port
 from integration.stores import URL, LocalStore
 from integration.test_new_versions import current, states, wait_for
 from integration.tower_versions import add
 from rankserve_client import RankingClient, SetAlias, Unavailable
+from rankserve_server.storage.mirror import Mirror
+from rankserve_training.artifact import list_versions
 from server.two_towers import Published, publish_towers, random_towers
 
 FLAGS = ("--watch-seconds", "0.2", "--store-seconds", "0.3")
@@ -32,28 +33,40 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStore]:
 
 
 class Replicas:
-    """Servers on the store, by default each with a cache of its own."""
+    """Servers on the store, all with the same cache unless told otherwise."""
 
-    def __init__(self, start: StartServer, store: LocalStore, template: Published, tmp_path: Path) -> None:
-        self._start, self._store, self._template, self._tmp_path = start, store, template, tmp_path
+    def __init__(self, template: Published, tmp_path: Path) -> None:
+        self._template, self._tmp_path = template, tmp_path
+        self._servers: list[ServerProcess] = []
 
     def version(self, number: int) -> Path:
         return add(self._tmp_path / "local", self._template, number)
 
-    def start(self, cache: str = "cache", *flags: str) -> ServerProcess:
-        cached = ("--models-cache", str(self._tmp_path / cache))
-        return self._start(*FLAGS, *cached, *flags, models=URL)  # type: ignore[arg-type]  # a URL is no path
+    def start(self, cache: str = "cache", *flags: str, url: str = URL) -> ServerProcess:
+        place = ("--models-dir", url, "--models-cache", str(self._tmp_path / cache), "--port", "0")
+        errors = self._tmp_path / f"errors-{len(self._servers)}"
+        self._servers.append(ServerProcess(*place, *FLAGS, *flags, errors=errors, forked=True))
+        return self._servers[-1]
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
 
 
 @pytest.fixture
-def replicas(start_server: StartServer, store: LocalStore, template: Published, tmp_path: Path) -> Replicas:
-    return Replicas(start_server, store, template, tmp_path)
+def replicas(store: LocalStore, template: Published, tmp_path: Path) -> Iterator[Replicas]:
+    """Their environment is that of the test when they start: that of the store."""
+    assert store.names() == []
+    replicas = Replicas(template, tmp_path)
+    yield replicas
+    replicas.close()
 
 
 def cached(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in tmp_path.glob("cache/*/towers/[0-9]*"))
 
 
+@pytest.mark.reliability
 def test_versions_come_go_and_are_bad(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
     store.add(replicas.version(1))
     server = replicas.start().wait_until_ready()
@@ -96,15 +109,16 @@ def test_a_bad_version_is_not_copied_again_after_a_restart(replicas: Replicas, s
     assert "of the store cannot be served" not in second.errors
 
 
+@pytest.mark.reliability
 def test_a_store_that_is_down_keeps_nobody_from_serving(replicas: Replicas, store: LocalStore) -> None:
     store.add(replicas.version(1))
     server = replicas.start().wait_until_ready()
     store.stop()
     with RankingClient(server.address) as client:
         wait_for(lambda: "The store cannot be used, and what is here is served on" in server.errors)
-        assert client.rank(1, [5, 10]).items
+        assert len(client.rank(1, [5, 10])) == 2
         with pytest.raises(Unavailable, match="the plan of towers stays as it is"):
-            client.change_model(SetAlias("stable", 1))
+            client.change_serving(SetAlias("stable", 1))
         other = replicas.start().wait_until_ready()
         assert "towers/1" in other.served
         assert "Starting with the versions in" in other.errors
@@ -122,12 +136,23 @@ def test_replicas_agree_on_aliases(replicas: Replicas, store: LocalStore) -> Non
     one, two = replicas.start("one").wait_until_ready(), replicas.start("two").wait_until_ready()
     with RankingClient(one.address) as first, RankingClient(two.address) as second:
         # It is past what either of them holds.
-        first.change_model(SetAlias("stable", 1))
+        first.change_serving(SetAlias("stable", 1))
         assert json.loads(store.get("towers/serving.json"))["aliases"] == {"stable": 1}
         wait_for(lambda: "stable" in next((m.aliases for m in second.models() if m.version == 1), ()))
-        second.change_model(SetAlias("newest", 4))
+        second.change_serving(SetAlias("newest", 4))
         assert json.loads(store.get("towers/serving.json"))["aliases"] == {"newest": 4, "stable": 1}
         wait_for(lambda: "newest" in next(m.aliases for m in first.models() if m.version == 4))
+
+
+def test_what_a_plan_is_about_to_name_outlives_a_look(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4):
+        store.add(replicas.version(number))
+    mirror = Mirror(URL, tmp_path / "cache", keep=1, largest=2**30)
+    mirror.look()
+    assert list_versions(tmp_path / "cache" / "towers") == [3, 4]
+    mirror.require("towers", {1})
+    mirror.look()
+    assert list_versions(tmp_path / "cache" / "towers") == [1, 3, 4]
 
 
 def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
@@ -148,11 +173,8 @@ def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path:
         (URL, f"{URL} holds no model; publish one with: rankserve train --models-dir {URL}"),
     ],
 )
-def test_a_start_without_models_is_explained(
-    start_server: StartServer, store: LocalStore, tmp_path: Path, url: str, said: str
-) -> None:
-    assert store.names() == []
-    ended = start_server("--models-cache", str(tmp_path / "cache"), models=url).wait()  # type: ignore[arg-type]
+def test_a_start_without_models_is_explained(replicas: Replicas, url: str, said: str) -> None:
+    ended = replicas.start(url=url).wait()
     assert ended.code == 1
     assert said in ended.errors.splitlines()[-1]
     assert "Traceback" not in ended.errors

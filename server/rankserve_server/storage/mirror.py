@@ -31,6 +31,9 @@ from rankserve_training.artifact.storage.store import Store, StoredVersion
 _log = logging.getLogger(__name__)
 _REMOVED = ".removing-"
 _LOOKED = ".looked"
+# A version that is about to be named by a plan is not removed meanwhile; loading it takes no longer than this.
+_NEEDED = ".needed-"
+_NEEDED_SECONDS = 600.0
 
 
 class Mirror:
@@ -112,12 +115,15 @@ class Mirror:
         Raises:
             StoreError: where the store or the disk does not do it.
         """
-        missing = versions - set(list_versions(self._cache / name))
+        model_dir = self._cache / name
+        missing = versions - set(list_versions(model_dir))
         if not missing:
             return
         with self._looking, cache_locked(self._cache, self._checkpoint):
             stored = self._store.versions(name).get(name, {})
             for version in sorted(missing & stored.keys()):
+                with local_failures(model_dir):
+                    (model_dir / f"{_NEEDED}{version}").touch()
                 self._bring(name, version, stored[version])
 
     def forget_refused(self, name: str) -> None:
@@ -180,7 +186,7 @@ class Mirror:
         with local_failures(model_dir):
             model_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             copy_stored_plan(self._store, model_dir)
-        wanted = _named(model_dir) & stored.keys()
+            wanted = (_named(model_dir) | _needed(model_dir)) & stored.keys()
         for version in sorted(wanted):
             self._bring(name, version, stored[version])
         usable, quarantine = 0, Quarantine(model_dir)
@@ -255,6 +261,17 @@ def _order(model_dir: Path, stored: Mapping[int, StoredVersion]) -> list[int]:
 def _named(model_dir: Path) -> set[int]:
     plan = _plan(model_dir)
     return plan.named_versions | ({plan.previous} if plan.previous is not None else set())
+
+
+def _needed(model_dir: Path) -> set[int]:
+    """What `Mirror.require` has been asked for a moment ago, in this process or another one on the cache."""
+    found = set()
+    for path in model_dir.glob(f"{_NEEDED}*"):
+        if time.time() - path.stat().st_mtime < _NEEDED_SECONDS:
+            found.add(int(path.name.removeprefix(_NEEDED)))
+        else:
+            path.unlink(missing_ok=True)
+    return found
 
 
 def _tag_of(stored: StoredVersion) -> str:

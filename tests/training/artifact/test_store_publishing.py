@@ -74,6 +74,7 @@ def test_a_failed_publisher_leaves_nothing(store: LocalStore, monkeypatch: pytes
     assert store.names() == []
 
 
+@pytest.mark.reliability
 @pytest.mark.usefixtures("store")
 def test_killed_publishers_leave_nothing_that_is_served() -> None:
     done = set()
