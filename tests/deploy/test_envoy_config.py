@@ -25,7 +25,7 @@ CHANGING = {
 }
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # likewise
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # of a library without types
     """Knows the tag under which Envoy ignores what only holds anchors."""
 
 
