@@ -130,11 +130,12 @@ def test_a_store_that_is_down_keeps_nobody_from_serving(replicas: Replicas, stor
         wait_for(lambda: current(client) == 2)
 
 
+@pytest.mark.reliability
 def test_replicas_agree_on_aliases(replicas: Replicas, store: LocalStore) -> None:
     for number in (1, 2, 3, 4):
         store.add(replicas.version(number))
     one, two = replicas.start("one").wait_until_ready(), replicas.start("two").wait_until_ready()
-    with RankingClient(one.address) as first, RankingClient(two.address) as second:
+    with RankingClient(one.address, timeout=60) as first, RankingClient(two.address, timeout=60) as second:
         # It is past what either of them holds.
         first.change_serving(SetAlias("stable", 1))
         assert json.loads(store.get("towers/serving.json"))["aliases"] == {"stable": 1}

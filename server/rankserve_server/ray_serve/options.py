@@ -61,23 +61,26 @@ _FIELDS = {
 }
 
 
-class _Replicas(click.ParamType[Any]):
-    """N, or MIN:MAX."""
+class _Replicas(click.ParamType[str]):
+    """N, or MIN:MAX; it stays as it was given, as settings are printed so."""
 
     name = "count"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """The least and the most."""
-        if isinstance(value, tuple):
-            return value
-        least, _, most = str(value).partition(":")
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The same, once it is known to be one."""
+        text = str(value)
         try:
-            found = int(least), int(most or least)
+            least, most = _least_and_most(text)
         except ValueError:
-            found = (0, 0)
-        if not 1 <= found[0] <= found[1]:
-            self.fail(f"{value!r} is neither a number from 1 up, such as 4, nor a range, such as 2:8", param, ctx)
-        return found
+            least, most = 0, 0
+        if not 1 <= least <= most:
+            self.fail(f"{text!r} is neither a number from 1 up, such as 4, nor a range, such as 2:8", param, ctx)
+        return text
+
+
+def _least_and_most(text: str) -> tuple[int, int]:
+    least, _, most = text.partition(":")
+    return int(least), int(most or least)
 
 
 _OPTIONS = (
@@ -140,7 +143,8 @@ def ray_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_ray(engine: Engine, **values: Any) -> None:
-        settings = RaySettings(**{field: values.pop(name) for name, field in _FIELDS.items()})
+        fields = {field: values.pop(name) for name, field in _FIELDS.items()}
+        settings = RaySettings(**fields | {"replicas": _least_and_most(fields["replicas"])})
         _check_engine(click.get_current_context(), engine)
         command(ray=settings if engine == "ray" else None, **values)
 
