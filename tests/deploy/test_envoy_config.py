@@ -33,7 +33,7 @@ _Loader.add_constructor("!ignore", lambda _, node: str(node.value))
 
 
 def _config() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.load(CONFIG.read_text(encoding="utf-8"), _Loader)  # noqa: S506, it is a SafeLoader
+    found: dict[str, Any] = _Loader(CONFIG.read_text(encoding="utf-8")).get_single_data()
     return found
 
 
