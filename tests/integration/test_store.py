@@ -196,6 +196,17 @@ def test_verify_copies_from_the_store(
     assert "model.keras has 5 bytes, but the manifest says" in done.stderr
 
 
+def test_scores_of_a_version_in_the_store(
+    replicas: Replicas, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    store.add(replicas.version(1))
+    command = [RANKSERVE, "score", "--model", f"{URL}/towers", "--top-k", "1", "--processes", "1", "--output"]
+    done = subprocess.run([*command, str(tmp_path / "scores")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:9]) == (0, "towers/1:"), done.stderr
+    assert (tmp_path / "scores" / "_SUCCESS").exists()
+
+
 def test_metrics_tell_of_the_store(replicas: Replicas, store: LocalStore) -> None:
     store.add(replicas.version(1))
     server = replicas.start("cache", "--metrics-port", str(free_port())).wait_until_ready()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from rankserve_server.storage.models_place import ModelsPlace
 from rankserve_server.terminal import progress_bar
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ pairs_per_second"""
 
 @click.command(epilog=_EPILOG)
 @click.option(
-    "--model", type=_FILE, required=True, help="MODELS_DIR/NAME (its newest version) or MODELS_DIR/NAME/VERSION."
+    "--model",
+    type=ModelsPlace(),
+    required=True,
+    help="MODELS_DIR/NAME (its newest version) or MODELS_DIR/NAME/VERSION; in a store, a URL (the extra is `storage`).",
 )
 @click.option("--output", type=_FILE, required=True, metavar="DIR", help="Where the files go; it is made.")
 @click.option("--top-k", type=click.IntRange(1), required=True, help="How many items of each user, the best first.")
@@ -92,7 +96,7 @@ pairs_per_second"""
 )
 @click.option("--json", "json_file", type=_OUTPUT, help="Also write what was done to this file; its keys are below.")
 def score(
-    model: Path,
+    model: Path | str,
     output: Path,
     top_k: int,
     users: Path | None,

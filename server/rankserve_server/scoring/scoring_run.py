@@ -14,9 +14,10 @@ from rankserve_server.scoring.id_file import read_ids
 from rankserve_server.scoring.output_directory import claimed
 from rankserve_server.scoring.scoring_job import Part, ScoringJob
 from rankserve_server.scoring.scoring_plan import Order, ScoringPlan, digest_of
-from rankserve_training.artifact import Artifact, ArtifactError, read_artifact, resolve_version
+from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
 from rankserve_training.artifact.manifest import MANIFEST_FILE
 from rankserve_training.artifact.signing import read_trusted_keys
+from rankserve_training.artifact.storage.fetching import version_at
 
 Engine: TypeAlias = Callable[[ScoringJob, Sequence[Part]], Iterator[Part]]
 """What writes parts, and gives each once it is on the disk."""
@@ -26,7 +27,7 @@ Engine: TypeAlias = Callable[[ScoringJob, Sequence[Part]], Iterator[Part]]
 class Request:
     """What the command was asked for; see its options."""
 
-    model: Path
+    model: Path | str
     output: Path
     top_k: int
     users: Path | None
@@ -166,7 +167,7 @@ class ScoringRun:
 
 def _verified(request: Request) -> tuple[Artifact, Path]:
     try:
-        version = resolve_version(request.model)
+        version = version_at(request.model)
         artifact = read_artifact(version, read_trusted_keys(request.trusted_keys))
     except ArtifactError as error:
         raise ScoringError(str(error)) from error
