@@ -37,9 +37,12 @@ class Served:
         self.path = path
 
     def write(self, *entries: Token) -> None:
-        """As an editor does it: a new file in the place of the old one."""
+        self.write_text("\n".join(entry.encode() for entry in entries))
+
+    def write_text(self, content: str) -> None:
+        """As an editor does it: a new file in the place of the old one, which nobody reads half written."""
         scratch = self.path.with_suffix(".new")
-        scratch.write_text("\n".join(entry.encode() for entry in entries), encoding="utf-8")
+        scratch.write_text(content, encoding="utf-8")
         scratch.replace(self.path)
 
     def outcome(self, name: str, method: str = RANK) -> grpc.StatusCode:
@@ -121,7 +124,7 @@ def test_a_broken_file_changes_nothing_and_is_told_once(
         if broken is None:
             served.path.unlink()
         else:
-            served.path.write_text(broken, encoding="utf-8")
+            served.write_text(broken)
         wait_until(lambda: bool(told()))
         time.sleep(2 * LOOK_SECONDS)  # it is looked at once more
         assert (served.outcome("old"), served.outcome("wrong")) == (OK, REFUSED)
