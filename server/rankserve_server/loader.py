@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -47,6 +48,8 @@ _STEP_SECONDS = 0.01
 # Beside a serving version a load has what nobody else wants of the processors. Where that is nothing, it would never
 # end: so when it has waited for a processor for so long, it begins anew with a low priority, which others notice.
 _MOST_WAITED_SECONDS = 10.0
+# To look takes a file for each of its threads.
+_LOOK_SECONDS = 0.25
 # The fault of a version that the process that loads it does not survive.
 _CRASHED = "crashed"
 
@@ -237,26 +240,34 @@ class _Watch:
             raise self._found
 
     def _run(self) -> None:
-        until = time.monotonic() + _MOST_SECONDS
+        now = look_next = time.monotonic()
+        until = now + _MOST_SECONDS
         while not self._over.wait(_STEP_SECONDS):
             try:
                 self._checkpoint()
-                if time.monotonic() > until:
+                now = time.monotonic()
+                if now > until:
                     raise ArtifactError(f"loading takes more than {_MOST_SECONDS:g} s; it was ended", _CRASHED)
-                if self._may_starve and _seconds_waited(self._process.pid) > _MOST_WAITED_SECONDS:
-                    raise _StarvedError
+                if self._may_starve and now > look_next:
+                    if seconds_waited(self._process.pid) > _MOST_WAITED_SECONDS:
+                        raise _StarvedError
+                    look_next = now + _LOOK_SECONDS
             except BaseException as error:  # whatever it is, it belongs to the thread that waits
                 self._found = error
                 self._process.kill()
                 return
 
 
-def _seconds_waited(pid: int) -> float:
-    """How long the process was ready to run, and had no processor; 0 where the kernel does not say."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0
+def seconds_waited(pid: int) -> float:
+    """How long one of a process' threads was ready to run, and had no processor; of that which has waited longest.
+
+    Where the compiler's threads get none, the one that has started them sleeps. 0 where the kernel does not say.
+    """
+    longest = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError, IndexError):
+            longest = max(longest, int(path.read_text(encoding="utf-8").split()[1]))
+    return longest / 1e9
 
 
 def _ending(directory: Path, process: ForkedProcess) -> ArtifactError:

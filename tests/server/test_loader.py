@@ -17,7 +17,7 @@ import pytest
 
 from rankserve_server import loader as loader_module
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.loader import VersionLoader
+from rankserve_server.loader import VersionLoader, seconds_waited
 from rankserve_server.loader_forks import LoaderForks
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_training.artifact import ArtifactError
@@ -202,6 +202,26 @@ def test_one_that_they_leave_nothing_takes_a_part(
     assert (os.SCHED_OTHER, lowest) in found
     assert "nothing is left of the processors to load it with" in caplog.text
     assert not children()
+
+
+def test_a_thread_that_waits_counts_where_the_others_sleep() -> None:
+    processor = min(os.sched_getaffinity(0))
+    spin = f"import os, threading; os.sched_setaffinity(0, {{{processor}}}); "
+    starving = spin + (
+        "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); "
+        "exec('def run():\\n while True: pass'); threading.Thread(target=run, daemon=True).start(); "
+        "threading.Event().wait(60)"
+    )
+    with ExitStack() as stack:
+        for code in (spin + "exec('while True: pass')", starving):
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", code]))
+            stack.callback(process.kill)
+        until = time.monotonic() + 60
+        while seconds_waited(process.pid) < 0.5:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        main_thread = Path(f"/proc/{process.pid}/schedstat").read_text(encoding="utf-8")
+        assert int(main_thread.split()[1]) / 1e9 < seconds_waited(process.pid)
 
 
 def test_one_that_loads_ends_with_a_server_that_is_killed(published: Published) -> None:
