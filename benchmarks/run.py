@@ -26,6 +26,7 @@ import metrics_cost
 import peer_servers
 import presets
 import ray_cost
+import request_cost
 import score
 import security_cost
 import start
@@ -40,6 +41,7 @@ _SECTIONS = {
     "peers": ("Other model servers", peer_servers.run),
     "latency": ("Latency at half of the capacity", latency.run),
     "fairness": ("Small requests beside large ones", fairness.run),
+    "request_cost": ("What a request and a candidate cost", request_cost.run),
     "engine": ("The engine alone", engine.run),
     "catalogue": ("Large catalogues, many users", catalogue.run),
     "score": ("Whole populations into files", score.run),
