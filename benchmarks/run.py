@@ -29,6 +29,7 @@ import ray_cost
 import request_cost
 import score
 import security_cost
+import simulated
 import start
 import throughput
 import tracing_cost
@@ -45,6 +46,7 @@ _SECTIONS = {
     "engine": ("The engine alone", engine.run),
     "catalogue": ("Large catalogues, many users", catalogue.run),
     "score": ("Whole populations into files", score.run),
+    "simulation": ("One server and many, simulated", simulated.run),
     "start": ("Starting", start.run),
     "client_cost": ("What the Python client costs", client_cost.run),
     "security_cost": ("What TLS and tokens cost", security_cost.run),
