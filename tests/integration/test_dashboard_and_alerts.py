@@ -13,12 +13,15 @@ from integration.scraping import scrape_until
 from integration.server_process import running_server
 from integration.tower_versions import add, truncate
 from rankserve_client import RankingClient, SetAlias, SetShadow
+from rankserve_server.metrics.families import store_families
 from server.two_towers import Published
 
 DEPLOY: Final = ROOT / "deploy"
 # What Prometheus adds itself.
 TARGET_LABELS: Final = {"job", "instance"}
 OF_PROMETHEUS: Final = {"up": TARGET_LABELS}
+# Of a server whose models come from a store: see `test_store.py`.
+OF_STORES: Final = {sample.name: TARGET_LABELS for family in store_families(0.0, 0, 0) for sample in family.samples}
 _STRING: Final = re.compile(r'"[^"]*"')
 _SELECTOR: Final = re.compile(r"(?P<metric>[a-zA-Z_:][\w:]*)?\s*\{(?P<labels>[^}]*)\}")
 _GROUPING: Final = re.compile(r"\b(?:by|without|on|ignoring)\s*\((?P<labels>[^)]*)\)")
@@ -87,7 +90,7 @@ def exported(towers: Published, tmp_path_factory: pytest.TempPathFactory) -> Ite
             client.change_serving(SetShadow(1, 100))
             client.rank(3, [5, 10])
         found = scrape_until(server, lambda seen: seen.value("rankserve_shadow_overlap_at_10_count") > 0)
-        yield found.labels() | OF_PROMETHEUS
+        yield found.labels() | OF_PROMETHEUS | OF_STORES
 
 
 def test_every_panel_shows_something(exported: dict[str, set[str]]) -> None:
