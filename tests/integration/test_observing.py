@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.rpc import error_details_pb2
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -20,7 +21,8 @@ from integration import open_inference, tf_serving
 from integration.collector import Collector, Span, collecting
 from integration.scraping import scrape
 from integration.server_process import ServerProcess, running_server
-from rankserve.v1 import ranking_pb2
+from integration.statuses import status_of
+from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_client import AsyncRankingClient, InvalidRequest, RankingClient, RankQuery
 from rankserve_server.protocols.messages import tf_serving_pb2
 from server.two_towers import Published
@@ -194,6 +196,27 @@ def test_request_ids_go_in_and_out(observed: Observed) -> None:
             ((_, back),) = [pair for pair in call.trailing_metadata() if pair[0] == "x-request-id"]
             assert (back == sent) is is_taken, sent
             assert observed.lines(observed.access_log, back)[0]["code"] == "OK"
+
+
+def test_an_error_names_its_request(observed: Observed) -> None:
+    refused = ranking_pb2.RankRequest(user_id=USER, candidate_ids=[7], unknown_items=ranking_pb2.UNKNOWN_ITEMS_REJECT)
+    unknown = models_pb2.GetModelRequest(model=ranking_pb2.ModelSelector(name="nobody"))
+    failing = (
+        (RANK, refused, error_details_pb2.BadRequest),
+        ("rankserve.v1.ModelService/GetModel", unknown, error_details_pb2.ResourceInfo),
+        ("inference.GRPCInferenceService/ModelInfer", refused, error_details_pb2.BadRequest),
+        ("inference.GRPCInferenceService/RepositoryModelUnload", refused, error_details_pb2.ResourceInfo),
+    )
+    with grpc.insecure_channel(observed.server.address) as channel:
+        for name, message, kind in failing:
+            method: Any = channel.unary_unary(f"/{name}")
+            with pytest.raises(grpc.RpcError) as raised:
+                method(message.SerializeToString(), metadata=(("x-request-id", "an/id"),), timeout=10)
+            reason, info = status_of(raised.value).details
+            assert reason.Is(kind.DESCRIPTOR), name
+            named = error_details_pb2.RequestInfo()
+            assert info.Unpack(named)
+            assert named == error_details_pb2.RequestInfo(request_id="an/id"), name
 
 
 def test_the_access_log_says_what_a_call_was_and_nothing_of_its_user(observed: Observed) -> None:
