@@ -74,7 +74,7 @@ async def test_failures_are_those_of_every_call(client: AnyClient, server: Scrip
             await client.call(name, *CALLS[name])
     server.stop()
     with pytest.raises(RankServeError):
-        await client.call(name, *CALLS[name], timeout=0.5)
+        await client.call(name, *CALLS[name], timeout=0.05)
     await client.close()
     with pytest.raises(RuntimeError, match="the client is closed"):
         await client.call(name, *CALLS[name])
