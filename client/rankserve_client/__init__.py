@@ -4,6 +4,7 @@
 """
 
 from rankserve_client.async_client import AsyncRankingClient
+from rankserve_client.catalog import Baseline, FoundItems, Item, UserInfo
 from rankserve_client.client import RankingClient
 from rankserve_client.errors import (
     Cancelled,
@@ -46,14 +47,17 @@ from rankserve_client.version import __version__
 __all__ = [
     "Abilities",
     "AsyncRankingClient",
+    "Baseline",
     "Cancelled",
     "Conflict",
     "DatasetInfo",
     "DeadlineExceeded",
     "DeleteAlias",
     "FieldViolation",
+    "FoundItems",
     "HandshakeFailed",
     "InvalidRequest",
+    "Item",
     "Keepalive",
     "MessageTooLarge",
     "ModelInfo",
@@ -89,5 +93,6 @@ __all__ = [
     "Unpin",
     "Unreachable",
     "UserBasis",
+    "UserInfo",
     "__version__",
 ]

@@ -8,15 +8,14 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from rankserve.v1 import models_pb2, models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
+from rankserve.v1 import models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
 from rankserve_client.error_decoding import from_rpc_error
-from rankserve_client.messages import to_change, to_model_info, to_ranking, to_request, to_selector
-from rankserve_client.model_info import ModelInfo
+from rankserve_client.messages import to_ranking, to_request
+from rankserve_client.model_calls import ModelCalls
 from rankserve_client.policies import Keepalive, RetryPolicy
-from rankserve_client.query import NewItem, Order, RankBy, RankQuery, UnknownItems, UnknownUser, check_selector
+from rankserve_client.query import NewItem, Order, RankBy, RankQuery, UnknownItems, UnknownUser
 from rankserve_client.ranking import Ranking
 from rankserve_client.results import RankResult, to_results
-from rankserve_client.serving_changes import ServingChange
 from rankserve_client.settings import (
     DEFAULT_KEEPALIVE,
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -32,7 +31,7 @@ from rankserve_client.tracing import current_context
 _Response = TypeVar("_Response")
 
 
-class RankingClient:
+class RankingClient(ModelCalls):
     """Ranks items over gRPC. It can be shared between threads, and should be: it holds the connections.
 
     It connects with the first call and again by itself after a server was away. Every call has a deadline.
@@ -57,7 +56,8 @@ class RankingClient:
         credentials: gRPC's own, such as of `grpc.ssl_channel_credentials()`, instead of `tls`.
         authority: The name that the server's certificate is checked against, where it is not the host of `target`.
         metadata: Pairs that are sent with every call.
-        send_user: Sends the user of each `rank` as `x-rankserve-user` too, for a proxy that keeps users to servers.
+        send_user: Sends the user of a `rank`, `user` or `baseline` as `x-rankserve-user` too, for a proxy that keeps
+            users to servers.
         tracer_provider: A `TracerProvider` of OpenTelemetry, for a span of each call. Without one, a call still belongs
             to the span that is current when it is made.
         max_message_bytes: The largest message, sent or received.
@@ -217,91 +217,6 @@ class RankingClient:
         """
         self._check_open()
         return self._streamed(queries, self._settings.deadline(timeout), self._settings.metadata_of(request_id))
-
-    def models(self, *, timeout: float | None = None) -> list[ModelInfo]:
-        """Every version that the server has loaded, tried to load or is loading; by name, newest version first.
-
-        Raises:
-            RankServeError: The call failed, as in `rank`.
-        """
-        response = self._call(self._models.ListModels, models_pb2.ListModelsRequest(), timeout)
-        return [to_model_info(model) for model in response.models]
-
-    def server_version(self, *, timeout: float | None = None) -> str:
-        """The release of rankserve that the server runs, such as "0.1.0"; empty where it is one that cannot tell.
-
-        Raises:
-            RankServeError: The call failed, as in `rank`.
-        """
-        response = self._call(self._models.ListModels, models_pb2.ListModelsRequest(), timeout)
-        return response.server_version
-
-    def model(
-        self,
-        name: str | None = None,
-        *,
-        version: int | None = None,
-        alias: str | None = None,
-        timeout: float | None = None,
-    ) -> ModelInfo:
-        """One version of one model; by default the default model in its current version.
-
-        Raises:
-            ModelNotFound: The server has no such model, version or alias.
-            RankServeError: The call failed, as in `rank`.
-        """
-        check_selector(name, version, alias)
-        request = models_pb2.GetModelRequest(model=to_selector(name, version, alias))
-        return to_model_info(self._call(self._models.GetModel, request, timeout).model)
-
-    def reload(
-        self, name: str | None = None, *, retry_quarantined: bool = False, timeout: float | None = None
-    ) -> list[ModelInfo]:
-        """Has the server look for new versions at once, and waits until those that can be served are.
-
-        Needs the admin scope where the server asks for tokens. One that has several workers changes in one of them; the
-        others follow when they next look.
-
-        Args:
-            name: Of one model; None: all of them.
-            retry_quarantined: Tries versions again that were found to be bad, though their files have not changed.
-            timeout: Seconds; loading may take more than the client's own deadline allows.
-
-        Returns:
-            The versions that there are now.
-
-        Raises:
-            ModelNotFound: There is no such model.
-            RankServeError: The call failed, as in `rank`.
-        """
-        request = models_pb2.ReloadRequest(name=name or "", retry_quarantined=retry_quarantined)
-        response = self._call(self._models.Reload, request, timeout)
-        return [to_model_info(model) for model in response.models]
-
-    def change_serving(
-        self, change: ServingChange, name: str | None = None, *, timeout: float | None = None
-    ) -> list[ModelInfo]:
-        """Changes which versions of a model answer: durably, and for every server on the same models directory.
-
-        Needs the admin scope where the server asks for tokens. This server has changed when the call returns; others,
-        and other workers, follow when they next look.
-
-        Args:
-            change: What to do, such as `Promote(7)` or `RollBack()`.
-            name: Of the model; None: the default one.
-            timeout: Seconds; loading a version may take more than the client's own deadline allows.
-
-        Returns:
-            The versions of the model.
-
-        Raises:
-            ModelNotFound: There is no such model or version.
-            Conflict: The version cannot be served, or there is nothing to change.
-            InvalidRequest: A field is out of its range.
-            RankServeError: The call failed, as in `rank`.
-        """
-        response = self._call(self._models.ChangeServing, to_change(name, change), timeout)
-        return [to_model_info(model) for model in response.models]
 
     def close(self) -> None:
         """Ends the calls that are under way (they raise `Cancelled`) and the connections; twice does no harm."""

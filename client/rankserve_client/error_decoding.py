@@ -28,6 +28,12 @@ _CLASSES: dict[grpc.StatusCode, type[RankServeError]] = {
     grpc.StatusCode.UNKNOWN: errors.ServerError,
     grpc.StatusCode.DATA_LOSS: errors.ServerError,
 }
+_DETAILS = (
+    error_details_pb2.BadRequest,
+    error_details_pb2.RetryInfo,
+    error_details_pb2.ResourceInfo,
+    error_details_pb2.RequestInfo,
+)
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 # gRPC's words where it never got as far as a server; status and details alone do not tell that from a server's answer.
@@ -80,6 +86,9 @@ def _build(
                 retry_after = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
             case error_details_pb2.ResourceInfo() as info:
                 resource = Resource(info.resource_type, info.resource_name, info.description)
+            case error_details_pb2.RequestInfo() as named:
+                # Where a proxy has lost the trailer.
+                request_id = request_id or named.request_id
     return kind(
         _explain(kind, message, target, timeout), code, tuple(violations), retry_after, resource, target, request_id
     )
@@ -126,7 +135,7 @@ def _request_id_of(error: grpc.RpcError) -> str:
 
 
 def _unpack(detail: Any) -> Message | None:
-    for kind in (error_details_pb2.BadRequest, error_details_pb2.RetryInfo, error_details_pb2.ResourceInfo):
+    for kind in _DETAILS:
         if detail.Is(kind.DESCRIPTOR):
             message: Message = kind()
             try:

@@ -70,13 +70,13 @@ def to_request(query: RankQuery) -> ranking_pb2.RankRequest:
         rank_by=_RANK_BY[query.rank_by],
     )
     if query.candidates is not None:
-        _fill("candidates", request.candidate_ids, query.candidates)
+        fill("candidates", request.candidate_ids, query.candidates)
     if query.exclude:
-        _fill("exclude", request.exclude_ids, query.exclude)
+        fill("exclude", request.exclude_ids, query.exclude)
     if query.history:
         items, ratings = zip(*query.history, strict=True)
-        _fill("history", request.history.item_ids, items)
-        _fill("history", request.history.ratings, ratings)
+        fill("history", request.history.item_ids, items)
+        fill("history", request.history.ratings, ratings)
     if query.user_features:
         request.user_features.update(query.user_features)
     for item in query.new_items:
@@ -100,17 +100,17 @@ def to_ranking(response: ranking_pb2.RankResponse, titles: bool) -> Ranking:
     """The ranking in a response; `titles` says whether the query asked for them."""
     choice_scores, unknown_items, known = response.choice_scores, response.unknown_item_ids, response.user_known
     return Ranking(
-        _taken(response.item_ids),
-        _taken(response.scores),
-        _taken(response.titles) if titles else None,
-        _taken(unknown_items) if unknown_items else (),
+        taken(response.item_ids),
+        taken(response.scores),
+        taken(response.titles) if titles else None,
+        taken(unknown_items) if unknown_items else (),
         known,
         response.model_name,
         response.model_version,
-        _taken(choice_scores) if choice_scores else None,
+        taken(choice_scores) if choice_scores else None,
         # An older server sets no basis, a newer one perhaps one that this release does not know.
         _USER_BASES.get(response.user_basis) or ("known" if known else "average"),
-        _taken(response.described_item_ids) if unknown_items else (),
+        taken(response.described_item_ids) if unknown_items else (),
     )
 
 
@@ -195,12 +195,12 @@ def _to_abilities(abilities: models_pb2.Abilities) -> Abilities:
     )
 
 
-def _taken(column: Any) -> tuple[Any, ...]:
+def taken(column: Any) -> tuple[Any, ...]:
     """The values of a column. A slice takes them all at once, far faster than one by one."""
     return tuple(column[:])
 
 
-def _fill(name: str, column: Any, values: Iterable[Any]) -> None:
+def fill(name: str, column: Any, values: Iterable[Any]) -> None:
     """Copies values into a column. protobuf checks each of them, and far faster than Python could."""
     try:
         column.extend(values)

@@ -10,8 +10,8 @@ UnknownUser = Literal["score", "reject"]
 UnknownItems = Literal["score", "omit", "reject"]
 RankBy = Literal["default", "rating", "choice"]
 
-_INT32_MAX = 2**31 - 1
-_INT64_MAX = 2**63 - 1
+INT32_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1
 
 # Told by identity: most queries have nothing there to copy.
 _NONE_GIVEN: Final = ()
@@ -37,11 +37,11 @@ class NewItem:
     year: int | None = None
 
     def __post_init__(self) -> None:
-        _check_integer("item_id", self.item_id, -_INT64_MAX - 1, _INT64_MAX)
+        check_integer("item_id", self.item_id, -INT64_MAX - 1, INT64_MAX)
         if self.year is not None:
-            _check_integer("year", self.year, 1, _INT32_MAX)
+            check_integer("year", self.year, 1, INT32_MAX)
         # A string is an iterable of strings, too, but its letters are no genres.
-        genres = (None,) if isinstance(self.genres, str) else _tuple_of("genres", self.genres)
+        genres = (None,) if isinstance(self.genres, str) else tuple_of("genres", self.genres)
         if not all(isinstance(genre, str) for genre in genres):
             raise TypeError(f"`genres` must be an iterable of strings. Received: `genres` = {self.genres!r}")
         object.__setattr__(self, "genres", genres)
@@ -106,23 +106,23 @@ class RankQuery:
     new_items: Iterable[NewItem] = field(default=_NONE_GIVEN, kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_integer("user_id", self.user_id, -_INT64_MAX - 1, _INT64_MAX)
-        _check_integer("top_k", self.top_k, 0, _INT32_MAX)
+        check_integer("user_id", self.user_id, -INT64_MAX - 1, INT64_MAX)
+        check_integer("top_k", self.top_k, 0, INT32_MAX)
         check_selector(self.model, self.version, self.alias)
         _check_choice("order", self.order, ("score", "as_sent"))
         _check_choice("unknown_user", self.unknown_user, ("score", "reject"))
         _check_choice("unknown_items", self.unknown_items, ("score", "omit", "reject"))
         _check_choice("rank_by", self.rank_by, ("default", "rating", "choice"))
         if self.candidates is not None:
-            candidates = _tuple_of("candidates", self.candidates)
+            candidates = tuple_of("candidates", self.candidates)
             if not candidates:
                 # On the wire no candidates means the whole catalogue: not what an empty retrieval asks for.
                 raise ValueError("`candidates` is empty, so there is nothing to rank; None is the whole catalogue")
             object.__setattr__(self, "candidates", candidates)
         if self.exclude is not _NONE_GIVEN:
-            object.__setattr__(self, "exclude", _tuple_of("exclude", self.exclude))
+            object.__setattr__(self, "exclude", tuple_of("exclude", self.exclude))
         if self.history is not None:
-            object.__setattr__(self, "history", _pairs("history", self.history, "an item and a rating"))
+            object.__setattr__(self, "history", pairs_of("history", self.history, "an item and a rating"))
         if self.user_features is not None:
             object.__setattr__(self, "user_features", _features(self.user_features))
         if self.new_items is not _NONE_GIVEN:
@@ -135,12 +135,13 @@ def check_selector(model: str | None, version: int | None, alias: str | None) ->
         if value is not None and (not isinstance(value, str) or value == ""):
             raise ValueError(f"`{name}` must be a non-empty string or None. Received: `{name}` = {value!r}")
     if version is not None:
-        _check_integer("version", version, 1, _INT64_MAX)
+        check_integer("version", version, 1, INT64_MAX)
         if alias is not None:
             raise ValueError(f"give `version` or `alias`, not both. Received: {version!r} and {alias!r}")
 
 
-def _check_integer(name: str, value: SupportsIndex, low: int, high: int) -> None:
+def check_integer(name: str, value: SupportsIndex, low: int, high: int) -> None:
+    """Raises where a value is no integer, or out of its range."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -156,7 +157,7 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}. Received: `{name}` = {value!r}")
 
 
-def _tuple_of(name: str, values: Any) -> tuple[Any, ...]:
+def tuple_of(name: str, values: Any) -> tuple[Any, ...]:
     """The elements; an array gives all of them as Python's own at once, which is many times faster than one by one."""
     if hasattr(values, "tolist"):
         values = values.tolist()
@@ -166,8 +167,9 @@ def _tuple_of(name: str, values: Any) -> tuple[Any, ...]:
         raise TypeError(f"`{name}` must be an iterable. Received: `{name}` = {values!r}") from None
 
 
-def _pairs(name: str, values: Any, meaning: str) -> tuple[tuple[Any, Any], ...]:
-    entries = values.items() if isinstance(values, Mapping) else _tuple_of(name, values)
+def pairs_of(name: str, values: Any, meaning: str) -> tuple[tuple[Any, Any], ...]:
+    """The entries of a mapping, or the pairs of an iterable; a TypeError says what they should mean."""
+    entries = values.items() if isinstance(values, Mapping) else tuple_of(name, values)
     try:
         return tuple((first, second) for first, second in entries)
     except (TypeError, ValueError):
@@ -176,7 +178,7 @@ def _pairs(name: str, values: Any, meaning: str) -> tuple[tuple[Any, Any], ...]:
 
 def _features(values: Any) -> tuple[tuple[str, str], ...]:
     """The features by name, so that queries with the same ones are equal."""
-    pairs = _pairs("user_features", values, "a name and a value")
+    pairs = pairs_of("user_features", values, "a name and a value")
     names = set()
     for pair in pairs:
         if not all(isinstance(text, str) for text in pair):
@@ -188,7 +190,7 @@ def _features(values: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _new_items(values: Any) -> tuple[NewItem, ...]:
-    items = _tuple_of("new_items", values)
+    items = tuple_of("new_items", values)
     for item in items:
         if not isinstance(item, NewItem):
             raise TypeError(f"`new_items` must hold `NewItem`s only. Received: {item!r}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from rankserve.v1 import ranking_pb2
+from rankserve.v1 import catalog_pb2, ranking_pb2
 from rankserve_client.channel import ChannelOptions, channel_options
 from rankserve_client.policies import Keepalive, RetryPolicy, is_positive, require
 from rankserve_client.targets import is_local, parse_target
@@ -27,6 +27,8 @@ Metadata = Mapping[str, str | bytes] | Iterable[tuple[str, str | bytes]]
 REQUEST_ID_KEY = "x-request-id"
 # What deploy/envoy/envoy.yaml chooses a server by; the servers themselves do not look at it.
 USER_KEY = "x-rankserve-user"
+# Which version answers them depends on their user.
+_OF_A_USER = (ranking_pb2.RankRequest, catalog_pb2.GetUserRequest, catalog_pb2.GetBaselineRequest)
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=-]{1,128}")
 _METADATA_KEY = re.compile(r"(?!grpc-)[0-9a-z_.-]+")
 _METADATA_TEXT = re.compile(r"[ -~]*")
@@ -57,7 +59,7 @@ class ClientSettings:
         Where the user is to be sent, he is, of a request that has one.
         """
         metadata = self.metadata
-        if self.send_user and isinstance(request, ranking_pb2.RankRequest):
+        if self.send_user and isinstance(request, _OF_A_USER):
             metadata += ((USER_KEY, str(request.user_id)),)
         if request_id is None:
             return metadata

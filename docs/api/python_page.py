@@ -43,7 +43,7 @@ def _described(name: str, thing: Any) -> Iterator[str]:
     attributes = _attributes(thing)
     if attributes:
         yield from ("**Attributes**", "", *(f"- `{attribute}`: {text}" for attribute, text in attributes.items()), "")
-    for attribute, value in vars(thing).items():
+    for attribute, value in _members(thing):
         if attribute.startswith("_"):
             continue
         if inspect.isfunction(value):
@@ -60,6 +60,14 @@ def _described(name: str, thing: Any) -> Iterator[str]:
         elif isinstance(value, property):
             yield from (f"### {name}.{attribute}", "")
             yield from _docstring(value)
+
+
+def _members(thing: type) -> Iterator[tuple[str, Any]]:
+    """Its own, and those of its bases in the package that have no section of their own."""
+    for each in thing.__mro__:
+        is_ours = each.__module__.partition(".")[0] == rankserve_client.__name__
+        if each is thing or (is_ours and each.__name__ not in rankserve_client.__all__):
+            yield from vars(each).items()
 
 
 def _attributes(thing: type) -> dict[str, str]:

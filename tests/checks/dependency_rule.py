@@ -53,7 +53,7 @@ RULES: Final = (
     Rule(
         scope="rankserve_client.gateway",
         reason="the gateway imports the client, the stubs, grpc, click and what its extra brings",
-        allowed=("rankserve_client", STUBS, *GRPC, "click", *HTTP),
+        allowed=("rankserve_client", STUBS, *GRPC, "click", "prometheus_client", *HTTP),
         forbidden=("rankserve_client.bench",),
     ),
     Rule(

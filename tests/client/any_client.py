@@ -55,6 +55,13 @@ class AnyClient:
             return await asyncio.to_thread(self.client.change_serving, *arguments, **options)
         return await self.client.change_serving(*arguments, **options)
 
+    async def call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Calls a method by its name."""
+        method = getattr(self.client, name)
+        if isinstance(self.client, RankingClient):
+            return await asyncio.to_thread(method, *arguments, **options)
+        return await method(*arguments, **options)
+
     async def close(self) -> None:
         if isinstance(self.client, RankingClient):
             self.client.close()

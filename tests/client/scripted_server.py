@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 
 from rankserve.v1 import catalog_pb2, models_pb2, models_pb2_grpc, ranking_pb2, ranking_pb2_grpc
 
+ITEM = catalog_pb2.Item(item_id=204, title="Back to the Future (1985)", genres=["Comedy", "Sci-Fi"], rating_count=350)
 Answer = Callable[[ranking_pb2.RankRequest], ranking_pb2.RankResponse]
 
 
@@ -169,29 +170,38 @@ class _Models(models_pb2_grpc.ModelServiceServicer):
     def ChangeServing(
         self, request: models_pb2.ChangeServingRequest, context: grpc.ServicerContext
     ) -> models_pb2.ChangeServingResponse:
-        self._script.asked(request, context)
-        if self._script.refusal is not None:
-            self._script.refusal.abort(context)
+        self._answered(request, context)
         return models_pb2.ChangeServingResponse(models=self._script.models)
-
-    # What follows no client of this package calls.
 
     def GetItems(
         self, request: catalog_pb2.GetItemsRequest, context: grpc.ServicerContext
     ) -> catalog_pb2.GetItemsResponse:
-        raise NotImplementedError
+        self._answered(request, context)
+        return catalog_pb2.GetItemsResponse(
+            items=[ITEM], unknown_item_ids=[9999], model_name="scripted", model_version=4
+        )
 
     def SearchItems(
         self, request: catalog_pb2.SearchItemsRequest, context: grpc.ServicerContext
     ) -> catalog_pb2.SearchItemsResponse:
-        raise NotImplementedError
+        self._answered(request, context)
+        return catalog_pb2.SearchItemsResponse(items=[ITEM], model_name="scripted", model_version=4)
 
     def GetUser(
         self, request: catalog_pb2.GetUserRequest, context: grpc.ServicerContext
     ) -> catalog_pb2.GetUserResponse:
-        raise NotImplementedError
+        self._answered(request, context)
+        return catalog_pb2.GetUserResponse(
+            known=True, seen_count=7, seen_items=[ITEM], model_name="scripted", model_version=4
+        )
 
     def GetBaseline(
         self, request: catalog_pb2.GetBaselineRequest, context: grpc.ServicerContext
     ) -> catalog_pb2.GetBaselineResponse:
-        raise NotImplementedError
+        self._answered(request, context)
+        return catalog_pb2.GetBaselineResponse(scores=[3.5, 4.25], model_name="scripted", model_version=4)
+
+    def _answered(self, request: object, context: grpc.ServicerContext) -> None:
+        self._script.asked(request, context)
+        if self._script.refusal is not None:
+            self._script.refusal.abort(context)

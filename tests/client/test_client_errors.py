@@ -54,6 +54,15 @@ def refuse(server: ScriptedServer, *arguments: Any) -> None:
     server.answer = answer
 
 
+async def test_where_a_proxy_loses_the_trailer_the_details_name_the_request(
+    client: AnyClient, server: ScriptedServer
+) -> None:
+    refuse(server, grpc.StatusCode.INTERNAL, "no", (error_details_pb2.RequestInfo(request_id="in-details"),))
+    with pytest.raises(ServerError) as raised:
+        await client.rank(7, [204])
+    assert raised.value.request_id == "in-details"
+
+
 async def failure(client: AnyClient, way: str) -> RankServeError:
     """The error for a refused query, raised by `rank` or found among the results of several."""
     query = RankQuery(7, [204])

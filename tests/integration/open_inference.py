@@ -17,7 +17,7 @@ _SECONDS = 10
 
 
 def method(channel: grpc.Channel | grpc.aio.Channel, name: str) -> Callable[..., Any]:
-    """A unary method of the service, called with a message."""
+    """A unary method of the service, called with a message and what gRPC knows beside it."""
     described = _SERVICE.methods_by_name[name]
     response = GetMessageClass(described.output_type)
     call: Any = channel.unary_unary(
@@ -25,17 +25,19 @@ def method(channel: grpc.Channel | grpc.aio.Channel, name: str) -> Callable[...,
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=response.FromString,
     )
-    return lambda request: call(request, timeout=_SECONDS)
+    return lambda request, **options: call(request, timeout=_SECONDS, **options)
 
 
-def stream(channel: grpc.Channel, requests: Sequence[pb.ModelInferRequest]) -> list[pb.ModelStreamInferResponse]:
-    """What ModelStreamInfer answers."""
+def stream(
+    channel: grpc.Channel, requests: Sequence[pb.ModelInferRequest], **options: Any
+) -> list[pb.ModelStreamInferResponse]:
+    """What ModelStreamInfer answers; `options` are those of gRPC."""
     call: Any = channel.stream_stream(
         f"/{_SERVICE.full_name}/ModelStreamInfer",
         request_serializer=pb.ModelInferRequest.SerializeToString,
         response_deserializer=pb.ModelStreamInferResponse.FromString,
     )
-    return list(call(iter(requests), timeout=_SECONDS))
+    return list(call(iter(requests), timeout=_SECONDS, **options))
 
 
 def infer_request(users: Ids, items: Ids, *, raw: bool = True, **fields: Any) -> pb.ModelInferRequest:

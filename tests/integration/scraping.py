@@ -1,19 +1,25 @@
-"""What a server's port for metrics says, read as Prometheus reads it."""
+"""What a port for metrics says, read as Prometheus reads it."""
 
 import re
 import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from integration.server_process import ServerProcess
-
 # The text is made once a second, and a worker tells what it has counted as often.
 FRESH_SECONDS = 30.0
 _SERVED_AT = re.compile(r"Metrics are served at (?P<url>http://[^\s\"]+)\.")
+
+
+class HasErrors(Protocol):
+    """A process that has metrics: it says where on stderr."""
+
+    @property
+    def errors(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -37,19 +43,19 @@ class Scrape:
         return found
 
 
-def metrics_url(server: ServerProcess) -> str:
+def metrics_url(server: HasErrors) -> str:
     match = _SERVED_AT.search(server.errors)
     assert match, server.errors
     return match["url"]
 
 
-def scrape(server: ServerProcess) -> Scrape:
+def scrape(server: HasErrors) -> Scrape:
     with urllib.request.urlopen(metrics_url(server), timeout=10) as answer:  # noqa: S310, its address begins with http
         text = answer.read().decode()
     return Scrape([sample for family in text_string_to_metric_families(text) for sample in family.samples])
 
 
-def scrape_until(server: ServerProcess, is_there: Callable[[Scrape], bool]) -> Scrape:
+def scrape_until(server: HasErrors, is_there: Callable[[Scrape], bool]) -> Scrape:
     """Scrapes until something is to be seen."""
     deadline = time.monotonic() + FRESH_SECONDS
     while not is_there(found := scrape(server)):

@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 from integration.server_process import ServerProcess
 from integration.statuses import status_of
 from rankserve.v1 import catalog_pb2, models_pb2_grpc, ranking_pb2
+from rankserve_client import Item, RankingClient
 from server.two_towers import GENRES, Published, Towers
 
 SECONDS = 10
@@ -73,6 +74,21 @@ def test_the_baseline_is_made_of_means(
     request = catalog_pb2.GetBaselineRequest(user_id=user_id, item_ids=items)
     request.history.CopyFrom(ranking_pb2.History(item_ids=list(history), ratings=list(history.values())))
     assert np.allclose(models.GetBaseline(request, timeout=SECONDS).scores, expected, atol=1e-5)
+
+
+def test_the_client_tells_the_same(
+    models: models_pb2_grpc.ModelServiceStub, towers_server: ServerProcess, towers: Published
+) -> None:
+    count = rating_counts(towers.towers)[450]
+    with RankingClient(towers_server.address) as client:
+        found = client.items([450, 7])
+        assert (found[0], found.unknown_item_ids) == (Item(450, "Item 450", tuple(GENRES[:1]), count), (7,))
+        assert found[0] in client.search_items("450", limit=1, model="towers", version=1)
+        user = client.user(18, limit=4)
+        assert (user.known, user.seen_count, len(user.seen_items)) == (True, len(towers.towers.seen[18]), 4)
+        scores = client.baseline(18, [5, 450], history={50: 5.0}).scores
+    request = catalog_pb2.GetBaselineRequest(user_id=18, item_ids=[5, 450], history=History(item_ids=[50], ratings=[5]))
+    assert scores == tuple(models.GetBaseline(request, timeout=SECONDS).scores)
 
 
 def test_a_model_without_means_says_so(channel: grpc.Channel) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules name only what a real server exports."""
+"""The dashboard and the alert rules name only what a real server and a real gateway before it export."""
 
 import json
 import re
@@ -9,6 +9,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from checks.repository import ROOT
+from integration.gateway.gateway_process import running_gateway
 from integration.scraping import scrape_until
 from integration.server_process import running_server
 from integration.tower_versions import add, truncate
@@ -78,7 +79,7 @@ def faults(expressions: Iterator[tuple[str, str, str]], exported: dict[str, set[
 
 @pytest.fixture(scope="module")
 def exported(towers: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
-    """The labels of each metric of a server that has been asked, has a shadow and a bad version."""
+    """The labels of each metric of a server that has been asked, has a shadow and a bad version, and of a gateway."""
     models = tmp_path_factory.mktemp("models")
     add(models, towers, 1)
     add(models, towers, 2)
@@ -90,7 +91,12 @@ def exported(towers: Published, tmp_path_factory: pytest.TempPathFactory) -> Ite
             client.change_serving(SetShadow(1, 100))
             client.rank(3, [5, 10])
         found = scrape_until(server, lambda seen: seen.value("rankserve_shadow_overlap_at_10_count") > 0)
-        yield found.labels() | OF_PROMETHEUS | OF_STORES
+        gateway_flags = ("--server", server.address, "--metrics-port", "0")
+        with running_gateway(errors.with_name("gateway-errors"), *gateway_flags) as gateway:
+            assert gateway.get("/api/v1/models/nobody").status == 404
+            asked = scrape_until(gateway, lambda seen: seen.value("rankserve_gateway_requests_total") > 0)
+            of_gateway = {name: labels for name, labels in asked.labels().items() if "gateway" in name}
+        yield found.labels() | of_gateway | OF_PROMETHEUS | OF_STORES
 
 
 def test_every_panel_shows_something(exported: dict[str, set[str]]) -> None:

@@ -1,8 +1,8 @@
 """Every command of docs/, typed as it stands there: page by page, from top to bottom, against real servers.
 
-A page that starts no server finds one. Training is only read, see `typed_pages`. What a page takes for granted lies in
-its directory: `models/movielens/1`, or what `MODELS` says, and `model.keras`, `ratings.csv`, `items.csv` and
-`users.csv`.
+A page that starts no server finds one. Training and Ray are only read, see `typed_pages`; what is not typed says why.
+What a page takes for granted lies in its directory: `models/movielens/1`, or what `MODELS` says, and `model.keras`,
+`ratings.csv`, `items.csv` and `users.csv`.
 """
 
 import shutil
@@ -59,6 +59,20 @@ def test_what_a_page_says_works(
     typed = run_page(page, directory, server)
     assert typed.returncode == 0, f"{page.path.name}: {typed.stdout}\n{typed.stderr}"
     assert "Traceback" not in typed.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
+def test_what_is_not_typed_says_why(path: Path) -> None:
+    assert not Page(path).unexplained
+
+
+def test_a_command_without_a_reason_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```sh\nrankserve models\n```\n\nNo test types this: it takes an account.\n\n```\n$ rankserve serve\n```\n\n"
+        "Some words.\n\n    rankserve bench\n"
+    )
+    assert Page(page).unexplained == ["    rankserve bench\n"]
 
 
 def test_a_command_that_fails_is_found(tmp_path: Path) -> None:

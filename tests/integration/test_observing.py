@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+from google.rpc import error_details_pb2
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from integration import open_inference, tf_serving
 from integration.collector import Collector, Span, collecting
 from integration.scraping import scrape
 from integration.server_process import ServerProcess, running_server
-from rankserve.v1 import ranking_pb2
+from integration.statuses import status_of
+from rankserve.v1 import models_pb2, ranking_pb2
 from rankserve_client import AsyncRankingClient, InvalidRequest, RankingClient, RankQuery
+from rankserve_server.protocols.messages import tf_serving_pb2
 from server.two_towers import Published
 
 USER, ITEMS = 36, [5, 10, 15, 20, 25]
@@ -193,6 +198,27 @@ def test_request_ids_go_in_and_out(observed: Observed) -> None:
             assert observed.lines(observed.access_log, back)[0]["code"] == "OK"
 
 
+def test_an_error_names_its_request(observed: Observed) -> None:
+    refused = ranking_pb2.RankRequest(user_id=USER, candidate_ids=[7], unknown_items=ranking_pb2.UNKNOWN_ITEMS_REJECT)
+    unknown = models_pb2.GetModelRequest(model=ranking_pb2.ModelSelector(name="nobody"))
+    failing = (
+        (RANK, refused, error_details_pb2.BadRequest),
+        ("rankserve.v1.ModelService/GetModel", unknown, error_details_pb2.ResourceInfo),
+        ("inference.GRPCInferenceService/ModelInfer", refused, error_details_pb2.BadRequest),
+        ("inference.GRPCInferenceService/RepositoryModelUnload", refused, error_details_pb2.ResourceInfo),
+    )
+    with grpc.insecure_channel(observed.server.address) as channel:
+        for name, message, kind in failing:
+            method: Any = channel.unary_unary(f"/{name}")
+            with pytest.raises(grpc.RpcError) as raised:
+                method(message.SerializeToString(), metadata=(("x-request-id", "an/id"),), timeout=10)
+            reason, info = status_of(raised.value).details
+            assert reason.Is(kind.DESCRIPTOR), name
+            named = error_details_pb2.RequestInfo()
+            assert info.Unpack(named)
+            assert named == error_details_pb2.RequestInfo(request_id="an/id"), name
+
+
 def test_the_access_log_says_what_a_call_was_and_nothing_of_its_user(observed: Observed) -> None:
     with RankingClient(observed.server.address) as client:
         client.rank(USER, ITEMS, request_id="logged")
@@ -245,6 +271,57 @@ def test_the_request_log_has_what_was_asked_and_answered(observed: Observed) -> 
     assert len(observed.lines(observed.request_log, "kept-batch")) == 1 < len(results)
     assert [e["request"].get("top_k") for e in observed.lines(observed.request_log, "kept-stream", 2)] == [3, None]
     assert stat.S_IMODE(observed.request_log.stat().st_mode) == 0o600
+
+
+def test_the_request_log_has_the_calls_of_other_protocols_as_rank_for_each_user(observed: Observed) -> None:
+    users, items = np.array([USER, 9_999, USER]), np.array([10, 7, 5])
+    streamed_requests = [
+        open_inference.infer_request(users[1:], items[1:], model_name="towers", model_version="1"),
+        open_inference.infer_request(users[:1], items, model_version="other"),
+    ]
+    regress = tf_serving_pb2.RegressionRequest(input=tf_serving.with_context(USER, items.tolist()))
+    classify = tf_serving_pb2.ClassificationRequest(input=tf_serving.without_context(users.tolist(), items.tolist()))
+    with grpc.insecure_channel(observed.server.address) as channel, RankingClient(observed.server.address) as client:
+        answer = open_inference.method(channel, "ModelInfer")(
+            open_inference.infer_request(users, items), metadata=(("x-request-id", "infer"),)
+        )
+        streamed_id = (("x-request-id", "stream-infer"),)
+        _, refused = open_inference.stream(channel, streamed_requests, metadata=streamed_id)
+        assert refused.error_message
+        for name, request in (
+            ("Predict", tf_serving.predict_request(users, items, version_label="1")),
+            ("Regress", regress),
+            ("Classify", classify),
+        ):
+            tf_serving.method(channel, name)(request, metadata=(("x-request-id", name.lower()),))
+        known, stranger = client.rank(USER, [10, 5], order="as_sent"), client.rank(9_999, [7], order="as_sent")
+    scores = open_inference.scores_of(answer).tolist()
+    assert scores == [known.scores[0], stranger.scores[0], known.scores[1]]
+    first, second = observed.lines(observed.request_log, "infer", 2)
+    assert first["method"] == "inference.GRPCInferenceService/ModelInfer"
+    assert first["request"] == {"user_id": USER, "candidate_ids": [10, 5], "order": "ORDER_AS_SENT"}
+    assert first["response"] == {
+        "item_ids": [10, 5],
+        "scores": [pytest.approx(score, rel=1e-7) for score in known.scores],
+        "user_known": True,
+        "model_name": "towers",
+        "model_version": 1,
+        "user_basis": "USER_BASIS_KNOWN",
+    }
+    assert second["request"] == {"user_id": 9_999, "candidate_ids": [7], "order": "ORDER_AS_SENT"}
+    assert second["response"]["unknown_item_ids"] == [7]
+    assert second["response"]["user_basis"] == "USER_BASIS_AVERAGE"
+    streamed = observed.lines(observed.request_log, "stream-infer", 2)
+    assert [(e["request"]["user_id"], e["request"]["candidate_ids"]) for e in streamed] == [(9_999, [7]), (USER, [5])]
+    assert streamed[0]["request"]["model"] == {"name": "towers", "version": 1}
+    predicted = observed.lines(observed.request_log, "predict", 2)
+    assert [e["response"]["scores"] for e in predicted] == [e["response"]["scores"] for e in (first, second)]
+    assert predicted[0]["request"]["model"] == {"version": 1}
+    (regressed,) = observed.lines(observed.request_log, "regress")
+    assert regressed["request"]["candidate_ids"] == items.tolist()
+    assert regressed["method"] == "tensorflow.serving.PredictionService/Regress"
+    classified = observed.lines(observed.request_log, "classify", 2)
+    assert [e["request"]["candidate_ids"] for e in classified] == [[10, 5], [7]]
 
 
 def test_nothing_is_missing_and_the_servers_own_log_is_json(observed: Observed) -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import grpc
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from integration import open_inference, tf_serving
 from integration.server_process import RANKSERVE, ServerProcess, running_server
 from rankserve_client import RankingClient, RankQuery, RankServeError
 from rankserve_client.bench.command import bench
@@ -23,6 +26,8 @@ from rankserve_training.cli.evaluate import evaluate
 from server.two_towers import Published
 
 RANKINGS = 12
+# Two users of each.
+OTHERS = ["inference.GRPCInferenceService/ModelInfer", "tensorflow.serving.PredictionService/Predict"] * 2
 USERS = [3, 6, 9]
 CANDIDATES = [5 * number for number in range(1, 21)]
 
@@ -36,10 +41,13 @@ def log(towers: Published, tmp_path_factory: pytest.TempPathFactory) -> Path:
     server = ServerProcess(*flags, "--request-log-sample", "1", errors=directory / "errors")
     try:
         server.wait_until_ready()
-        with RankingClient(server.address) as client:
+        with RankingClient(server.address) as client, grpc.insecure_channel(server.address) as channel:
             for number in range(RANKINGS):
                 client.rank(USERS[number % len(USERS)], CANDIDATES[number % 5 :])
-            _wait_for_lines(path, RANKINGS)
+            users, items = np.array(USERS[:2]).repeat(10), np.array(CANDIDATES)
+            open_inference.method(channel, "ModelInfer")(open_inference.infer_request(users, items))
+            tf_serving.method(channel, "Predict")(tf_serving.predict_request(users, items))
+            _wait_for_lines(path, RANKINGS + len(OTHERS))
             sending = threading.Thread(target=_rank_until_it_fails, args=(client,))
             sending.start()
             _wait_for_lines(path, 10 * RANKINGS)
@@ -79,8 +87,10 @@ def refused(command: click.Command, *arguments: str | Path, exit_code: int) -> s
 def test_of_a_server_that_is_killed_at_most_the_last_line_is_torn(log: Path) -> None:
     *whole, last = log.read_bytes().splitlines(keepends=True)
     assert len(whole) >= 10 * RANKINGS - 1
-    for line in whole:
-        assert json.loads(line)["response"]["item_ids"]
+    entries = [json.loads(line) for line in whole]
+    assert all(entry["response"]["item_ids"] for entry in entries)
+    methods = [entry["method"] for entry in entries[: RANKINGS + len(OTHERS)]]
+    assert sorted(methods) == sorted(["rankserve.v1.RankingService/Rank"] * RANKINGS + OTHERS)
     assert last.endswith(b"\n") or not _is_json(last)
 
 
@@ -117,6 +127,7 @@ def test_it_is_evidence(log: Path, tmp_path: Path) -> None:
         scored = zip(response["item_ids"], response["scores"], strict=True)
         rated = [(given[user, item], score) for item, score in scored if (user, item) in given]
         errors += [(score - rating) ** 2 for rating, score in rated]
+        rated.sort(key=lambda each: -each[1])  # those of other protocols are as sent
         gains.append(_ndcg([rating for rating, _ in rated]))
     assert (version["name"], version["version"], version["rankings"]) == ("towers", 1, len(entries))
     assert version["rows"] == len(errors)

@@ -19,7 +19,7 @@ _SECONDS = 10
 
 
 def method(channel: grpc.Channel | grpc.aio.Channel, name: str) -> Callable[..., Any]:
-    """A method of either service, called with a message."""
+    """A method of either service, called with a message and what gRPC knows beside it."""
     service = _SERVICE_OF[name]
     response = GetMessageClass(service.methods_by_name[name].output_type)
     call: Any = channel.unary_unary(
@@ -27,7 +27,7 @@ def method(channel: grpc.Channel | grpc.aio.Channel, name: str) -> Callable[...,
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=response.FromString,
     )
-    return lambda request: call(request, timeout=_SECONDS)
+    return lambda request, **options: call(request, timeout=_SECONDS, **options)
 
 
 def tensor(ids: Ids, *, raw: bool = True) -> tf.TensorProto:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,15 @@ _BINARIES: Final = Path(sys.executable).parent
 _PORT_VARIABLES: Final = {"50051": "RANKSERVE_SERVE_PORT", "8080": "RANKSERVE_GATEWAY_PORT"}
 _PORT: Final = re.compile(r"(?:(?<=127\.0\.0\.1:)|(?<=localhost:)|(?<=port )|(?<=port=)|(?<=port = ))(\d{4,5})\b")
 # What runs until somebody ends it: the next line is typed in another terminal, or this one is in the background.
-_SERVER: Final = re.compile(r"(?:[A-Z_]+=\S* )*rankserve (serve|gateway)\b(?!.*(?:--print-config|--help|-h\b))")
-# They take minutes of a processor and are tested elsewhere: here their arguments are only read.
-_TRAINING: Final = re.compile(r"rankserve (?:train|evaluate)\b")
+_SERVER: Final = re.compile(
+    r"(?:[A-Z_]+=\S* )*rankserve (serve|gateway)\b(?!.*(?:--print-config|--help|-h\b|--engine ray))"
+)
+# They take minutes of a processor, or a cluster, and are tested elsewhere: here their arguments are only read.
+_READ: Final = re.compile(r"rankserve (?:train\b|evaluate\b|serve .*--engine ray\b)")
+# Commands in blocks that are not typed: the paragraph before says why.
+_UNTYPED: Final = re.compile(r"^(?: {4}|\$ )rankserve ", re.MULTILINE)
+_TYPED_BLOCK: Final = re.compile(r"^```sh\n.*?^```$", re.DOTALL | re.MULTILINE)
+_REASON: Final = "No test types"
 # Of a page; the tests' machine may be busy.
 SECONDS: Final = 500
 
@@ -52,6 +59,13 @@ class Page:
     def starts_a_server(self) -> bool:
         """Whether it does not need one that is there already."""
         return any(match[1] == "serve" for line in self._lines() if (match := _SERVER.match(line)))
+
+    @property
+    def unexplained(self) -> list[str]:
+        """The commands that are neither typed nor said to be left out for a reason."""
+        text = _TYPED_BLOCK.sub("", self.path.read_text(encoding="utf-8"))
+        paragraphs = ["", *re.split(r"\n\s*\n", text)]
+        return [block for before, block in pairwise(paragraphs) if _UNTYPED.search(block) and _REASON not in before]
 
     def script(self) -> str:
         """For bash: what is typed, servers in the background."""
@@ -103,6 +117,6 @@ def _typed(line: str) -> str:
         command = re.sub(r"\s*&?\s*(?:#.*)?$", "", line)
         # The log of one before is emptied first: its ready line must not be taken for the new one's.
         return f"stop {kind}\n: >{kind}.log\n>{kind}.log 2>&1 {command} &\nstarted {kind}"
-    if _TRAINING.match(line):
+    if _READ.match(line):
         return f"{line.partition(' #')[0]} --print-config >/dev/null"
     return line

@@ -19,7 +19,7 @@ from server.tower_requests import requests
 from server.two_towers import Published
 
 FEW = 150
-MANY = int(os.environ.get("RELIABILITY_MESSAGES", "1500"))
+MANY = int(os.environ.get("RELIABILITY_MESSAGES", "1000"))
 RUN = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 _any_ids = st.one_of(st.sampled_from([0, -1, 2**63 - 1, -(2**63)]), st.integers(-(2**63), 2**63 - 1))

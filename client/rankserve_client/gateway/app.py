@@ -23,6 +23,7 @@ from rankserve_client.gateway.bodies import read_body
 from rankserve_client.gateway.calls import Call, Gone, timeout_of, unless_gone
 from rankserve_client.gateway.config import GatewayConfig
 from rankserve_client.gateway.guard import EXPOSED_HEADERS, Guard
+from rankserve_client.gateway.metrics import ROUTE, GatewayMetrics
 from rankserve_client.gateway.open_inference import operations as open_inference
 from rankserve_client.gateway.openapi import document
 from rankserve_client.gateway.operations import PROBES, Operation
@@ -47,8 +48,8 @@ _CALLER_HAS_GONE = 499
 _ALLOWED_HEADERS = ("authorization", "content-type", "request-timeout", "traceparent", "tracestate", "x-request-id")
 
 
-def build_app(config: GatewayConfig, upstream: Upstream) -> Starlette:
-    """The application for a configuration."""
+def build_app(config: GatewayConfig, upstream: Upstream, metrics: GatewayMetrics | None = None) -> Starlette:
+    """The application for a configuration; `metrics` count what becomes of requests, None for nobody."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -58,7 +59,7 @@ def build_app(config: GatewayConfig, upstream: Upstream) -> Starlette:
         finally:
             await upstream.close()
 
-    answering = _Answering(config, upstream)
+    answering = _Answering(config, upstream, metrics)
     routes: list[BaseRoute] = [
         Route(operation.path, answering.endpoint(operation), methods=[operation.method]) for operation in OPERATIONS
     ]
@@ -87,7 +88,8 @@ def build_app(config: GatewayConfig, upstream: Upstream) -> Starlette:
 class _Answering:
     """Answers operations, so many at a time."""
 
-    def __init__(self, config: GatewayConfig, upstream: Upstream) -> None:
+    def __init__(self, config: GatewayConfig, upstream: Upstream, metrics: GatewayMetrics | None) -> None:
+        self._metrics = metrics
         self._config = config
         self._upstream = upstream
         self._in_flight = 0
@@ -96,15 +98,20 @@ class _Answering:
         """What the route of an operation calls."""
 
         async def answer(request: Request) -> Response:
+            request.scope[ROUTE] = operation.path
             try:
                 return await self._answer(operation, request)
             except Gone:
                 return Response(status_code=_CALLER_HAS_GONE)
-            except (BadRequestError, RankServeError) as error:
-                return operation.tag.error(error)
+            except BadRequestError as error:
+                return operation.tag.error(error, request.scope["request_id"])
+            except RankServeError as error:
+                if self._metrics is not None:
+                    self._metrics.failed(error)
+                return operation.tag.error(error, request.scope["request_id"])
             except Exception as error:
                 _log.exception("%s %s failed", operation.method, operation.path)
-                return operation.tag.error(error)
+                return operation.tag.error(error, request.scope["request_id"])
 
         return answer
 
@@ -150,4 +157,5 @@ async def _not_there(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method[:20]} is not for {path[:80]}; /openapi.json says what is"
     told = BadRequestError(status, detail, headers=error.headers or {})
-    return plain_error_response(told) if path.startswith(_OTHER_PROTOCOLS) else problem_response(told)
+    told_as = plain_error_response if path.startswith(_OTHER_PROTOCOLS) else problem_response
+    return told_as(told, request.scope["request_id"])

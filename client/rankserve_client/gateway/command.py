@@ -79,6 +79,17 @@ The playground is at http://127.0.0.1:8080/, the OpenAPI document at /openapi.js
     help="How long to wait for requests in flight when stopping.",
 )
 @click.option("--access-log", is_flag=True, help="Log every request on stderr.")
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address for --metrics-port. Whoever can reach it can read the metrics.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Port for metrics that Prometheus can scrape, at /metrics; 0 for any free one.  [default: no metrics]",
+)
 @click.option("--no-playground", is_flag=True, help="Serve no pages.")
 @server_options
 def gateway(timeout: float, no_playground: bool, **options: Any) -> None:

@@ -30,6 +30,8 @@ class GatewayConfig:
         drain_seconds: how long requests in flight are waited for when stopping.
         access_log: whether every request is logged.
         playground: whether the pages are served.
+        metrics_host: address that metrics are served on.
+        metrics_port: likewise; 0 for any free one, None for no metrics.
     """
 
     servers: tuple[str, ...] = (DEFAULT_SERVER,)
@@ -48,6 +50,8 @@ class GatewayConfig:
     drain_seconds: int = 30
     access_log: bool = False
     playground: bool = True
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
 
     @property
     def hosts(self) -> frozenset[str] | None:

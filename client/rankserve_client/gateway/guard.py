@@ -62,7 +62,7 @@ class Guard:
                 f"this gateway is not {headers.get('host', '')[:80]!r}; whoever runs it can let the name in with "
                 "--allowed-host"
             )
-            refusal = problem_response(BadRequestError(HTTPStatus.MISDIRECTED_REQUEST, detail))
+            refusal = problem_response(BadRequestError(HTTPStatus.MISDIRECTED_REQUEST, detail), request_id)
             await refusal(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)

@@ -60,13 +60,13 @@ class Protocol:
     Attributes:
         name: for people.
         description: one line.
-        error: how its callers are told of errors.
+        error: how its callers are told of errors; gets the id of the request too.
         has_problems: whether that is as problem details.
     """
 
     name: str
     description: str
-    error: Callable[[Exception], Response]
+    error: Callable[[Exception, str], Response]
     has_problems: bool
 
 

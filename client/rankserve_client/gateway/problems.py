@@ -39,7 +39,7 @@ class Violation(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Problem details, RFC 9457. `code` is the status of gRPC; `retry_after` is in seconds."""
+    """Problem details, RFC 9457. `code` is the status of gRPC, `retry_after` in seconds, `request_id` for the logs."""
 
     type: str = "about:blank"
     title: str
@@ -49,6 +49,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     violations: list[Violation] | UnsetType = UNSET
     resource: str | UnsetType = UNSET
     retry_after: float | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
 
 
 class BadRequestError(Exception):
@@ -90,6 +91,7 @@ def problem_of(error: Exception) -> Problem:
             violations=[Violation(*each) for each in error.field_violations] or UNSET,
             resource=error.resource.name if error.resource else UNSET,
             retry_after=UNSET if error.retry_after is None else error.retry_after,
+            request_id=error.request_id or UNSET,
         )
     internal = HTTPStatus.INTERNAL_SERVER_ERROR
     return Problem(title=internal.phrase, status=internal, detail="a fault of the gateway; its log says more")
@@ -113,14 +115,16 @@ def headers_of(error: Exception, problem: Problem) -> dict[str, str]:
     return headers
 
 
-def problem_response(error: Exception) -> Response:
-    """An error as problem details."""
+def problem_response(error: Exception, request_id: str) -> Response:
+    """An error as problem details, with the server's name for the request, else the gateway's: mostly they are one."""
     problem = problem_of(error)
+    if problem.request_id is UNSET:
+        problem = msgspec.structs.replace(problem, request_id=request_id)
     body = msgspec.json.encode(problem)
     return Response(body, problem.status, headers_of(error, problem), media_type=MEDIA_TYPE)
 
 
-def plain_error_response(error: Exception) -> Response:
+def plain_error_response(error: Exception, _request_id: str) -> Response:
     """An error as the Open Inference Protocol and TF Serving have it: `{"error": "..."}`."""
     problem = problem_of(error)
     body: dict[str, Any] = {"error": problem.detail}

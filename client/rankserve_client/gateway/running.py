@@ -14,6 +14,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from rankserve_client.gateway.app import build_app
 from rankserve_client.gateway.config import GatewayConfig
+from rankserve_client.gateway.metrics import GatewayMetrics
 from rankserve_client.gateway.upstream import Upstream
 
 # Longer than load balancers keep theirs would be better still, but a page that was closed should not hold one for long.
@@ -29,13 +30,15 @@ def run_gateway(config: GatewayConfig) -> None:
         OSError: where a file cannot be read, or the address cannot be had.
     """
     upstream = Upstream(config)
+    metrics = None if config.metrics_port is None else GatewayMetrics()
+    app = build_app(config, upstream, metrics)
     listener = _listener(config)
     scheme = "http" if config.certificate is None else "https"
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     server = _Server(
         uvicorn.Config(
-            build_app(config, upstream),
+            app if metrics is None else metrics.counted(app),
             http="h11",
             ws="none",
             loop="asyncio",
@@ -54,6 +57,8 @@ def run_gateway(config: GatewayConfig) -> None:
         ),
         f"rankserve gateway ready on {scheme}://{shown}:{port}, asking {upstream.target}",
     )
+    if metrics is not None and config.metrics_port is not None:
+        metrics.serve(config.metrics_host, config.metrics_port)
     with listener, _signals_end_well():
         server.run([listener])
     if not server.started:

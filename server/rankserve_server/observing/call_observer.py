@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from rankserve_server.observing.request_id import HEADER, RequestIds, taken_id
 from rankserve_server.observing.seen_call import SeenCall
-from rankserve_server.request_log.entries import KEPT_METHODS, KeptRequest
+from rankserve_server.request_log.entries import KeptRequest
 from rankserve_server.tracing import trace_context
 from rankserve_server.tracing.call_trace import BatchTrace, CallTrace, Computed, new_span
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rankserve_server.metrics.observer_counts import ObserverCounts
     from rankserve_server.request_log.request_log import RequestLog
     from rankserve_server.score_batch import ScoreBatch
+    from rankserve_server.service.exchanges import Exchange
     from rankserve_server.tracing.load_trace import LoadTrace, SwapTrace
     from rankserve_server.tracing.sampling import Sampling
     from rankserve_server.tracing.spans import Spans
@@ -94,7 +95,7 @@ class CallObserver:
             if self._sampling is not None and self._sampling.takes(parent):
                 trace = CallTrace(parent, state)
             is_logged = _drawn(self._log_share)
-            is_kept = method in KEPT_METHODS and _drawn(self._keep_share)
+            is_kept = _drawn(self._keep_share)
         return SeenCall(self, method, request_id or self._ids.new(), parent, trace, is_logged, is_kept)
 
     def tell(self, told: Told) -> None:
@@ -108,15 +109,14 @@ class CallObserver:
         else:
             self._told.append(told)
 
-    def keep(self, call: SeenCall, message: bytes, answer: bytes) -> None:
-        """Takes a request of a call with its answer."""
-        size = len(message) + len(answer)
+    def keep(self, call: SeenCall, size: int, exchanges: "Iterator[Exchange]") -> None:
+        """Takes a request of a call with its answer, both of which have `size` bytes."""
         with self._keeping:
             if self._kept_bytes + size > _MOST_KEPT_BYTES:
                 self._counts.dropped["queue_full"] += 1
                 return
             self._kept_bytes += size
-        self._kept.append(KeptRequest(time.time(), call.method, call.request_id, message, answer))
+        self._kept.append(KeptRequest(time.time(), call.method, call.request_id, size, exchanges))
 
     def batch_finished(self, batch: "ScoreBatch") -> None:
         """Notes for the calls that are traced what a batch has computed for them; the batch becomes a span as well."""
@@ -157,7 +157,7 @@ class CallObserver:
         kept = _taken(self._kept)
         if kept:
             with self._keeping:
-                self._kept_bytes -= sum(len(each.message) + len(each.answer) for each in kept)
+                self._kept_bytes -= sum(each.size for each in kept)
         # Some at a time: to write lets those answer who wait for the interpreter.
         if self._access_log is not None:
             calls = [each for each in told if isinstance(each, SeenCall) and each.is_logged]

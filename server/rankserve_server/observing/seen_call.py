@@ -11,6 +11,7 @@ from rankserve_server.tracing.trace_context import TraceParent
 if TYPE_CHECKING:
     from rankserve_server.observing.call_observer import CallObserver
     from rankserve_server.score_job import ScoreJob
+    from rankserve_server.service.planning import Planned
 
 
 class SeenCall:
@@ -94,10 +95,10 @@ class SeenCall:
             self._first_job = jobs[0]
             self.model, self.version = jobs[0].model, jobs[0].version
 
-    def answered(self, message: bytes, answer: bytes) -> None:
-        """Notes a request that was answered well."""
+    def answered(self, planned: "Planned", message: bytes, answer: bytes) -> None:
+        """Notes a request that was answered well: what it was planned as, its bytes and those of its answer."""
         if self.is_kept:
-            self._observer.keep(self, message, answer)
+            self._observer.keep(self, len(message) + len(answer), planned.exchanges(message, answer))
 
     def end(self, code: int) -> None:
         """Tells of the call, once."""

@@ -7,13 +7,8 @@ import msgspec
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from rankserve.v1 import ranking_pb2
 from rankserve_server.logs.wall_time import wall_time
-
-_SERVICE = ranking_pb2.DESCRIPTOR.services_by_name["RankingService"].full_name
-_BATCH = f"/{_SERVICE}/BatchRank"
-# Those of other protocols are not kept: what they ask, these can.
-KEPT_METHODS = frozenset({f"/{_SERVICE}/Rank", _BATCH, f"/{_SERVICE}/RankStream"})
+from rankserve_server.service.exchanges import Exchange
 
 
 class KeptRequest(NamedTuple):
@@ -21,17 +16,17 @@ class KeptRequest(NamedTuple):
 
     Attributes:
         time: when it was answered, of `time.time`.
-        method: one of `KEPT_METHODS`.
+        method: `/package.Service/Method`.
         request_id: of its call.
-        message: as it came.
-        answer: as it went.
+        size: in bytes, with its answer.
+        exchanges: what was asked in it and answered, to be taken once.
     """
 
     time: float
     method: str
     request_id: str
-    message: bytes
-    answer: bytes
+    size: int
+    exchanges: Iterator[Exchange]
 
 
 def lines_of(kept: KeptRequest) -> list[bytes]:
@@ -43,17 +38,8 @@ def lines_of(kept: KeptRequest) -> list[bytes]:
     }
     return [
         msgspec.json.encode({**common, "request": fields_of(request), "response": fields_of(response)}) + b"\n"
-        for request, response in _pairs(kept)
-        if not response.HasField("error")
+        for request, response in kept.exchanges
     ]
-
-
-def _pairs(kept: KeptRequest) -> Iterator[tuple[ranking_pb2.RankRequest, ranking_pb2.RankResponse]]:
-    if kept.method == _BATCH:
-        requests = ranking_pb2.BatchRankRequest.FromString(kept.message).requests
-        yield from zip(requests, ranking_pb2.BatchRankResponse.FromString(kept.answer).responses, strict=True)
-    else:
-        yield ranking_pb2.RankRequest.FromString(kept.message), ranking_pb2.RankResponse.FromString(kept.answer)
 
 
 def fields_of(message: Message) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import grpc
 from rankserve_server.errors import RequestError
 from rankserve_server.metrics.call_counts import CallCounts
 from rankserve_server.metrics.counted_services import counted_handler
-from rankserve_server.observing.seen_call import with_trailers_of_call
+from rankserve_server.observing.seen_call import current_request_id, with_trailers_of_call
 from rankserve_server.security.gate import Gate
 from rankserve_server.service.calls import fail
-from rankserve_server.service.status import STATUS_DETAILS_KEY, code_of, status_of
+from rankserve_server.service.status import call_status_of
 
 if TYPE_CHECKING:
     from rankserve_server.observing.call_observer import CallObserver
@@ -75,10 +75,9 @@ def _noted(handler: Any, calls: CallCounts | None, observer: "CallObserver | Non
 
 def _refusing(error: RequestError) -> _Handler:
     def refuse(_: Iterator[Any], context: grpc.ServicerContext) -> NoReturn:
-        status = status_of(error)
-        details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
-        context.set_trailing_metadata(with_trailers_of_call(details))
-        context.abort(code_of(error), status.message)
+        code, message, trailers = call_status_of(error, current_request_id())
+        context.set_trailing_metadata(with_trailers_of_call(trailers))
+        context.abort(code, message)
 
     return grpc.stream_stream_rpc_method_handler(refuse)
 

@@ -109,7 +109,7 @@ class AsyncScoring:
         await self._waiter.score(planned.jobs)
         answer = planned.encoded_response()
         if seen is not None:
-            seen.answered(message, answer)
+            seen.answered(planned, message, answer)
         return answer
 
     def _check_room(self, deadline: float) -> None:

@@ -3,7 +3,8 @@
 They become the queries that `Rank` would make of them, one for each user, so that the scores have the same bits.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from rankserve_server.engine.engine import Scores
 from rankserve_server.errors import InvalidRequestError, Violation
 from rankserve_server.limits import Limits
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.ranking import Places, RankQuery
+from rankserve_server.ranking import Places, Ranking, RankQuery
 from rankserve_server.score_job import ScoreJob
+from rankserve_server.service.exchanges import Exchange, of_users
 from rankserve_server.service.planning import PlannedRequest, Planner
 from rankserve_server.service.selector import Selection
 from rankserve_server.told import Ids
@@ -25,6 +27,7 @@ class PlannedPairs:
 
     Attributes:
         model: the version that answers all of them.
+        selection: of it, as asked for.
         count: how many pairs.
         requests: one for each user.
         places: of each request's candidates among the pairs; None where there is only one request.
@@ -32,10 +35,12 @@ class PlannedPairs:
     """
 
     model: LoadedModel
+    selection: Selection
     count: int
     requests: list[PlannedRequest]
     places: list[Places] | None
     jobs: list[ScoreJob]
+    _rankings: list[Ranking] = field(default_factory=list)
 
     def scores(self) -> Scores:
         """float32[count], the predicted ratings, once the jobs are done.
@@ -43,12 +48,18 @@ class PlannedPairs:
         Raises:
             Exception: the error of a job that failed.
         """
+        self._rankings = [request.ranking() for request in self.requests]
         if self.places is None:
-            return self.requests[0].ranking().scores
+            return self._rankings[0].scores
         scores = np.empty(self.count, np.float32)
-        for request, places in zip(self.requests, self.places, strict=True):
-            scores[places] = request.ranking().scores
+        for ranking, places in zip(self._rankings, self.places, strict=True):
+            scores[places] = ranking.scores
         return scores
+
+    def exchanges(self) -> Iterator[Exchange]:
+        """One for each user, once there are scores; see `Planned`."""
+        queries = [request.query for request in self.requests]
+        return of_users(zip(queries, self._rankings, strict=True), self.selection, self.model)
 
 
 class PairPlanner:
@@ -82,7 +93,8 @@ class PairPlanner:
             for number, user in enumerate(users)
         ]
         requests = [self._planner.plan_query(query, model, deadline) for query in queries]
-        return PlannedPairs(model, len(item_ids), requests, places, [job for r in requests for job in r.jobs])
+        jobs = [job for request in requests for job in request.jobs]
+        return PlannedPairs(model, selection, len(item_ids), requests, places, jobs)
 
     def _check_count(self, users: int, items: int) -> None:
         """Before anything is sorted."""

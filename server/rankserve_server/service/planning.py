@@ -1,6 +1,6 @@
 """From a request's message to score jobs, and from scored jobs to the response: the same on every transport."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 from weakref import WeakKeyDictionary
@@ -16,6 +16,7 @@ from rankserve_server.ranking import Plan, Ranking, RankQuery
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed, query_of, refusal_of, response_of
 from rankserve_server.service.encoding import ResponseEncoder
+from rankserve_server.service.exchanges import Exchange, of_batch, of_rank
 from rankserve_server.service.plain_requests import PlainRequest
 from rankserve_server.service.selector import selection_of
 from rankserve_server.versions.repository import Repository
@@ -36,6 +37,14 @@ class Planned(Protocol):
 
         Raises:
             Exception: the error of a job that failed.
+        """
+
+    def exchanges(self, message: bytes, answer: bytes) -> Iterator[Exchange]:
+        """What was asked and answered, to be taken later.
+
+        Args:
+            message: as it came.
+            answer: what `encoded_response` has given.
         """
 
 
@@ -77,6 +86,10 @@ class PlannedRequest:
         """The same, serialised."""
         return self.encoder.encode(self.ranking())
 
+    def exchanges(self, message: bytes, answer: bytes) -> Iterator[Exchange]:
+        """See `Planned`."""
+        return of_rank(message, answer)
+
     def ranking(self) -> Ranking:
         """The same as columns."""
         if not self.jobs:
@@ -110,6 +123,10 @@ class PlannedBatch:
     def encoded_response(self) -> bytes:
         """The same, serialised."""
         return self.response().SerializeToString()
+
+    def exchanges(self, message: bytes, answer: bytes) -> Iterator[Exchange]:
+        """See `Planned`."""
+        return of_batch(message, answer)
 
 
 class Planner:

@@ -1,4 +1,4 @@
-"""ModelSelector messages to what the repository is asked for."""
+"""ModelSelector messages to what the repository is asked for, and back."""
 
 from typing import TypedDict
 
@@ -21,3 +21,16 @@ def selection_of(selector: ranking_pb2.ModelSelector) -> Selection:
         "version": selector.version if choice == "version" else None,
         "alias": selector.alias if choice == "alias" else None,
     }
+
+
+def selector_of(selection: Selection) -> ranking_pb2.ModelSelector | None:
+    """A selector that asks for it; None where nothing is chosen."""
+    name, version, alias = selection["name"], selection["version"], selection["alias"]
+    if not name and version is None and alias is None:
+        return None
+    selector = ranking_pb2.ModelSelector(name=name)
+    if version is not None:
+        selector.version = version
+    if alias is not None:
+        selector.alias = alias
+    return selector

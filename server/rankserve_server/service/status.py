@@ -1,7 +1,7 @@
 """From the server's errors to gRPC statuses with `google.rpc` details: the one place for this mapping."""
 
 import logging
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import grpc
@@ -97,9 +97,34 @@ def call_status_of(error: Exception, request_id: str = "") -> CallStatus:
     """How a call ends that fails with an error; `request_id` finds it in the log, "" where it has none."""
     if isinstance(error, OverloadedError):
         error.__traceback__ = None
-        return overloaded_status(str(error), _retry_ms(error))
+        return _naming(overloaded_status(str(error), _retry_ms(error)), request_id)
     status = status_of(error, request_id)
-    return CallStatus(code_of(error), status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
+    details = (STATUS_DETAILS_KEY, status.SerializeToString())
+    return _naming(CallStatus(code_of(error), status.message, (details,)), request_id)
+
+
+def _naming(ended: CallStatus, request_id: str) -> CallStatus:
+    """The same with a RequestInfo in its details, which come first of the trailers; "" is no id.
+
+    Put behind the bytes that are there, which is what a message is on the wire with one more detail: refusals of the
+    same words are encoded once, and have to cost little.
+    """
+    if not request_id:
+        return ended
+    (key, details), *others = ended.trailers
+    assert isinstance(details, bytes)  # noqa: S101, of a key that ends in `-bin`
+    named = details + _before_id(len(request_id)) + request_id.encode()
+    return CallStatus(ended.code, ended.message, ((key, named), *others))
+
+
+@cache
+def _before_id(length: int) -> bytes:
+    """What a detail is on the wire up to its id, the last of it, which has so many letters, all of them ASCII."""
+    name = "x" * length
+    detail = Any()
+    detail.Pack(error_details_pb2.RequestInfo(request_id=name))
+    encoded: bytes = status_pb2.Status(details=[detail]).SerializeToString()
+    return encoded.removesuffix(name.encode())
 
 
 # Those that come too much have to cost little, and many of them are told the same.

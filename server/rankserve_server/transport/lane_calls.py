@@ -170,7 +170,7 @@ class _UnaryCall(LaneCall):
             if self._counts is not None:
                 self._counts.answered(self._arrived)
             if self.seen is not None:
-                self.seen.answered(self.message or b"", self._answer)
+                self.seen.answered(self._planned, self.message or b"", self._answer)
                 self.seen.end(grpc_core.OK)
         else:
             if self.message is not None:

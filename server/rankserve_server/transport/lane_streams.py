@@ -190,7 +190,7 @@ class _StreamAnswer:
             try:
                 self.response = self._planned.encoded_response()
                 if self._call.seen is not None:
-                    self._call.seen.answered(self.message, self.response)
+                    self._call.seen.answered(self._planned, self.message, self.response)
             except Exception as error:  # the stream goes on
                 self.response = self._call.refusal_of(self.message, error)
 

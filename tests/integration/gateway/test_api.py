@@ -153,6 +153,7 @@ def test_says_what_is_wrong(gateway: Gateway, path: str, body: object, field: st
     assert violation["field"] == field
     assert words in violation["description"]
     assert words in problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,7 @@ def test_refuses_what_is_no_json_of_ours(gateway: Gateway, body: bytes) -> None:
 def test_what_is_not_there(gateway: Gateway, method: str, path: str, status: int) -> None:
     answer = gateway.call(method, path)
     assert (answer.status, answer.json["status"]) == (status, status)
+    assert answer.json["request_id"] == answer.headers["x-request-id"]
     assert answer.headers["content-type"] == "application/problem+json"
     if status == 405:
         assert answer.headers["allow"] == "POST"

@@ -18,6 +18,7 @@ from integration.server_process import RANKSERVE
         (["--token-file", "missing", "--lend-token"], 1, "missing: No such file"),
         (["--http-cert", "missing", "--http-key", "missing"], 1, "No such file"),
         (["--host", "192.0.2.1"], 1, "choose others with --host and --port"),
+        (["--metrics-port", "0", "--metrics-host", "192.0.2.1"], 1, "choose another address with --metrics-host"),
         (["--host", "no-such-host.invalid"], 1, "cannot listen on no-such-host.invalid"),
     ],
 )

@@ -1,6 +1,7 @@
 """ModelInfer, one by one or as a stream."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rankserve_server.protocols.id_tensors import check_outputs, users_of, wrong
@@ -10,6 +11,7 @@ from rankserve_server.protocols.open_inference.statistics import Statistics, Ver
 from rankserve_server.protocols.open_inference.tensors import add_scores, users_and_items
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed
+from rankserve_server.service.exchanges import Exchange
 from rankserve_server.service.pair_planning import PairPlanner, PlannedPairs
 from rankserve_server.service.planning import Planned
 from rankserve_server.service.status import status_of
@@ -48,6 +50,10 @@ class PlannedInference:
         """See `Planned`."""
         return self.response().SerializeToString()
 
+    def exchanges(self, _message: bytes, _answer: bytes) -> Iterator[Exchange]:
+        """See `Planned`."""
+        return self.pairs.exchanges()
+
     def response(self) -> pb.ModelInferResponse:
         """The same as a message."""
         scored = time.monotonic_ns()
@@ -76,6 +82,9 @@ class _PlannedStreamInference:
 
     def encoded_response(self) -> bytes:
         return pb.ModelStreamInferResponse(infer_response=self.inference.response()).SerializeToString()
+
+    def exchanges(self, _message: bytes, _answer: bytes) -> Iterator[Exchange]:
+        return self.inference.pairs.exchanges()
 
 
 class InferencePlanner:

@@ -1,6 +1,6 @@
 """Predict, Regress and Classify."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -20,6 +20,7 @@ from rankserve_server.protocols.tf_serving.model_specs import (
 )
 from rankserve_server.score_job import ScoreJob
 from rankserve_server.service.conversion import parsed
+from rankserve_server.service.exchanges import Exchange
 from rankserve_server.service.pair_planning import PairPlanner, PlannedPairs
 from rankserve_server.service.planning import Planned
 
@@ -44,6 +45,10 @@ class _PlannedPrediction:
     def encoded_response(self) -> bytes:
         """See `Planned`."""
         return self.response(self.pairs.scores()).SerializeToString()
+
+    def exchanges(self, _message: bytes, _answer: bytes) -> Iterator[Exchange]:
+        """See `Planned`."""
+        return self.pairs.exchanges()
 
 
 class PredictionPlanner:
