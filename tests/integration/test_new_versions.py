@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from conftest import StartServer
-from integration.server_process import RANKSERVE, ServerProcess
+from integration.command_forks import run_forked
+from integration.server_process import ServerProcess
 from integration.tower_versions import add, edit_manifest, lose_a_file, promise_other_scores, truncate
 from rankserve_client import (
     Conflict,
@@ -176,13 +176,9 @@ def test_every_worker_follows(start_server: StartServer, models: Path, template:
         return found
 
     assert versions() == {2}
-    ended = rankserve("models", "promote", "1", "--server", server.address)
+    ended = run_forked("models", "promote", "1", "--server", server.address)
     assert (ended.returncode, ended.stdout) == (0, "towers version 1: answers, pinned\n"), ended.stderr
     wait_for(lambda: versions() == {1})
-
-
-def rankserve(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([RANKSERVE, *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("watches", [True, False])

@@ -32,7 +32,7 @@ def own_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(own_dir: Path) -> Iterator[RankingClient]:
     arguments = ("--models-dir", str(own_dir / "models"), "--port", "0", "--default-model", "mlp")
-    server = ServerProcess(*arguments, errors=own_dir / "errors")
+    server = ServerProcess(*arguments, errors=own_dir / "errors", forked=True)
     try:
         with RankingClient(server.wait_until_ready().address) as connected:
             yield connected
