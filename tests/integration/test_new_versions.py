@@ -1,5 +1,6 @@
 """Versions that come, go and are bad while a real server runs, and what operators do about them."""
 
+import os
 import shutil
 import signal
 import time
@@ -181,13 +182,23 @@ def test_every_worker_follows(start_server: StartServer, models: Path, template:
     wait_for(lambda: versions() == {1})
 
 
+@pytest.fixture
+def cache(programs: Path, tmp_path: Path) -> Path:
+    """The programs of the session, to be taken away."""
+    programs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = shutil.ignore_patterns(".*")
+    return Path(shutil.copytree(programs, tmp_path / "programs", ignore=unfinished, copy_function=os.link))
+
+
 @pytest.mark.parametrize("watches", [True, False])
 def test_a_stop_gives_up_what_is_being_loaded(
-    start_server: StartServer, models: Path, template: Published, watches: bool
+    start_server: StartServer, models: Path, template: Published, cache: Path, watches: bool
 ) -> None:
     """And says nothing of it but to who has asked for it."""
-    flags = ("--watch-seconds", "0.1" if watches else "0", "--grace-seconds", "1", "--no-program-cache")
+    flags = ("--watch-seconds", "0.1" if watches else "0", "--grace-seconds", "1", "--program-cache", str(cache))
     server = start_server(*flags, models=models).wait_until_ready()
+    for program in cache.iterdir():
+        program.unlink()  # so that the next version takes long
     with RankingClient(server.address, timeout=LOAD_SECONDS) as client, ThreadPoolExecutor(1) as pool:
         add(models, template, 2)
         asked = None if watches else pool.submit(client.reload)

@@ -152,8 +152,15 @@ def _served(models_dir: Path, tmp_path: Path, environment: dict[str, str], *flag
         server.close()
 
 
-@pytest.mark.parametrize("flags", [("--transport", "direct"), ("--transport", "aio"), ("--workers", "2")])
-@pytest.mark.parametrize("kind", ["path", "abstract"])
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        (("--transport", "direct"), "path"),
+        (("--transport", "direct"), "abstract"),
+        (("--transport", "aio"), "path"),
+        (("--workers", "2"), "abstract"),
+    ],
+)
 def test_systemd_is_told(models_dir: Path, tmp_path: Path, flags: tuple[str, ...], kind: str) -> None:
     address = str(tmp_path / "notify") if kind == "path" else f"@rankserve-{os.getpid()}-{time.monotonic_ns()}"
     systemd = Systemd(address)

@@ -181,10 +181,18 @@ def test_a_start_without_models_is_explained(replicas: Replicas, url: str, said:
     assert "Traceback" not in ended.errors
 
 
-def test_verify_copies_from_the_store(
-    replicas: Replicas, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+@pytest.fixture
+def own_cache(tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find no model in the user's cache, but the programs of the session."""
+    cache = tmp_path / "xdg" / "rankserve"
+    cache.mkdir(parents=True)
+    programs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (cache / "programs").symlink_to(programs)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_verify_copies_from_the_store(replicas: Replicas, store: LocalStore) -> None:
     version = replicas.version(1)
     store.add(version)
     done = run_forked("models", "verify", f"{URL}/towers")
@@ -195,10 +203,8 @@ def test_verify_copies_from_the_store(
     assert "model.keras has 5 bytes, but the manifest says" in done.stderr
 
 
-def test_scores_of_a_version_in_the_store(
-    replicas: Replicas, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+@pytest.mark.usefixtures("own_cache")
+def test_scores_of_a_version_in_the_store(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
     store.add(replicas.version(1))
     command = ("score", "--model", f"{URL}/towers", "--top-k", "1", "--processes", "1", "--output")
     done = run_forked(*command, str(tmp_path / "scores"))

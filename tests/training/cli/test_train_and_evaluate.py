@@ -1,4 +1,4 @@
-"""`rankserve train` and `rankserve evaluate`: as processes those of MovieLens, the others in the tests' own."""
+"""`rankserve train` and `rankserve evaluate`: one of each as a process, the others in the tests' own."""
 
 import json
 import signal
@@ -84,7 +84,7 @@ def test_the_json_of_a_training(trained: Trained) -> None:
 
 def test_evaluating_gives_the_figures_of_the_training(trained: Trained, tmp_path: Path) -> None:
     result = tmp_path / "evaluated.json"
-    done = started_rankserve("evaluate", "--model", "models/movielens", "--json", result, cwd=trained.directory)
+    done = rankserve("evaluate", "--model", "models/movielens", "--json", result, cwd=trained.directory)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(result.read_text())
     measured = found.pop("evaluation")
@@ -115,7 +115,7 @@ def metrics_of(trained: Trained) -> dict[str, float]:
 def test_own_files(tmp_path: Path) -> None:
     """`u.data` split at random, then CSV with a test file in RecBole's format; ids up to the largest; one name."""
     files = write_gappy_files(tmp_path)
-    options = ("--name", "shop", "--models-dir", "m", "--epochs", "1", "--json", "result.json")
+    options = ("--name", "shop", "--preset", "tutorial", "--models-dir", "m", "--epochs", "1", "--json", "result.json")
     first = rankserve("train", "--ratings", files.u_data, "--split-seed", "3", *options, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     result = json.loads((tmp_path / "result.json").read_text())
@@ -137,7 +137,7 @@ def test_evaluating_on_a_file(from_files: Training, tmp_path: Path) -> None:
     version = from_files.artifact.directory
     new = tmp_path / "new.csv"
     new.write_text("userId,movieId,rating\n3,1,4\n8,8,0.5\n")
-    done = rankserve("evaluate", "--model", version, "--ratings", new, "--json", "evaluated.json", cwd=tmp_path)
+    done = started_rankserve("evaluate", "--model", version, "--ratings", new, "--json", "evaluated.json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("own/1, trained on shop.csv\nRMSE on 2 ratings of new.csv")
     result = json.loads((tmp_path / "evaluated.json").read_text())
