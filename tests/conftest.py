@@ -17,6 +17,7 @@ from filelock import FileLock
 import rankserve_server.engine.jax_setup  # noqa: F401, for its effect
 from integration.server_process import RANKSERVE, ServerProcess
 from rankserve_server.engine.programs import keep_programs_in
+from session_files import share_in
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and whatever that starts inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,6 +50,7 @@ def _compiled(session_dir: Path, programs: Path) -> None:
     See `compiles_anew`.
     """
     keep_programs_in(programs)
+    share_in(session_dir / "shared")
     os.environ |= {
         "XDG_CACHE_HOME": str(session_dir / "cache"),
         "JAX_COMPILATION_CACHE_DIR": str(session_dir / "compiled"),
@@ -67,15 +69,28 @@ def compiles_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def models_dir(session_dir: Path) -> Path:
-    """MODELS_DIR with `movielens/1`: the tutorial's model after one epoch on the real ratings."""
-    directory = session_dir / "shared-models"
-    command = [RANKSERVE, "train", "--preset", "tutorial", "--epochs", "1", "--models-dir", str(directory)]
-    with FileLock(session_dir / "shared-models.lock"):  # the first worker trains, the others wait
-        if not (directory / "movielens" / "1").exists():
-            training = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert training.returncode == 0, training.stderr
+def trained_dir(session_dir: Path) -> Path:
+    """Where a user has run `rankserve train`: the tutorial's model after two epochs on the real ratings.
+
+    There are `models/movielens/1`, `train.json`, and what the command has printed: `stdout` and `stderr`.
+    """
+    directory = session_dir / "trained"
+    command = [RANKSERVE, "train", "--preset", "tutorial", "--epochs", "2", "--seed", "7", "--json", "train.json"]
+    with FileLock(f"{directory}.lock"):  # the first worker trains, the others wait
+        if not (directory / "models" / "movielens" / "1").exists():
+            directory.mkdir(exist_ok=True)
+            with (directory / "stdout").open("wb") as stdout, (directory / "stderr").open("wb") as stderr:
+                ended = subprocess.run(
+                    command, cwd=directory, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, check=False
+                )
+            assert ended.returncode == 0, (directory / "stderr").read_text()
     return directory
+
+
+@pytest.fixture(scope="session")
+def models_dir(trained_dir: Path) -> Path:
+    """MODELS_DIR with what was trained there: `movielens/1`."""
+    return trained_dir / "models"
 
 
 @pytest.fixture(scope="session")

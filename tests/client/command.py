@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from client.scripted_server import RefusedError
+from integration.command_forks import run_forked
 from rankserve.v1 import ranking_pb2
 
 RANKSERVE = str(Path(sys.executable).with_name("rankserve"))
@@ -14,13 +15,18 @@ RANKSERVE = str(Path(sys.executable).with_name("rankserve"))
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     variables = {name: value for name, value in os.environ.items() if name != "RANKSERVE_SERVER"} | environment
+    return run_forked(*arguments, env=variables)
+
+
+def start(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """The same by starting Python, which reads some of the environment."""
     return subprocess.run(
         [RANKSERVE, *arguments],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env=variables,
-        timeout=30,
+        env=os.environ | environment,
+        timeout=60,
         check=False,
     )
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from client.command import RANKSERVE, run
+from integration.command_forks import write_forked_rankserve
 
 # What takes its time to import, and nothing that completes needs.
 HEAVY = {"jax", "keras", "numpy", "tensorflow", "matplotlib"}
 _ASK = """
-source <("$RANKSERVE" completion bash)
+source <(rankserve completion bash)
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 compopt() { :; }   # bash has it only where somebody types
 "$(complete -p rankserve | sed 's/.*-F \\([^ ]*\\).*/\\1/')" rankserve
@@ -28,6 +29,14 @@ def shop(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "models" / "shop" / "serving.json").touch()
     return tmp_path
+
+
+@pytest.fixture
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where there is a `rankserve` that is forked."""
+    directory = tmp_path_factory.mktemp("programs")
+    write_forked_rankserve(directory)
+    return directory
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
@@ -46,11 +55,11 @@ def shop(tmp_path: Path) -> Path:
         ("rankserve completion ", ["bash", "zsh", "fish"]),
     ],
 )
-def test_bash_offers(shop: Path, line: str, offered: list[str]) -> None:
+def test_bash_offers(shop: Path, forked: Path, line: str, offered: list[str]) -> None:
     asked = subprocess.run(
         ["bash", "-c", _ASK, *line.split(" ")[:1], *line.split(" ")],
         cwd=shop,
-        env=os.environ | {"RANKSERVE": RANKSERVE, "PATH": f"{Path(RANKSERVE).parent}:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": f"{forked}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=60,

@@ -2,7 +2,7 @@
 
 import json
 
-from client.command import run
+from client.command import run, start
 from client.scripted_server import ScriptedServer
 from client.test_client_messages import full_model
 from rankserve.v1 import models_pb2
@@ -15,7 +15,7 @@ def test_lists_models(server: ScriptedServer) -> None:
             name="movielens", version=2, state=models_pb2.MODEL_STATE_FAILED, state_message="model.keras is truncated"
         ),
     ]
-    process = run("models", "--server", server.target)
+    process = start("models", "--server", server.target)
     assert (process.returncode, process.stderr) == (0, "")
     head, first, second, *notes = process.stdout.splitlines()
     columns = "name version state role users items metrics abilities trained dataset"

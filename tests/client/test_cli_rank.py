@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.command import run
+from client.command import run, start
 from client.scripted_server import ScriptedServer
 from rankserve.v1 import ranking_pb2
 from rankserve_client.cli.output import shortest
@@ -32,7 +32,7 @@ def test_prints_a_table_that_a_pipe_does_not_cut(movies: ScriptedServer) -> None
 
 
 def test_prints_one_json_object(movies: ScriptedServer) -> None:
-    process = run("rank", "--user", "42", "204", "999999", "--server", movies.target, "--json")
+    process = start("rank", "--user", "42", "204", "999999", "--server", movies.target, "--json")
     assert (process.returncode, process.stderr) == (0, "")
     assert json.loads(process.stdout) == {
         "user_id": 42,
@@ -190,7 +190,7 @@ def test_an_empty_ranking_is_said(server: ScriptedServer) -> None:
 
 
 def test_an_ascii_terminal_gets_what_it_can_show(movies: ScriptedServer) -> None:
-    process = run("rank", "--user", "42", "204", "--server", movies.target, PYTHONIOENCODING="ascii")
+    process = start("rank", "--user", "42", "204", "--server", movies.target, PYTHONIOENCODING="ascii")
     assert (process.returncode, process.stderr) == (0, "")
     assert "3.70  ***" in process.stdout
     assert "[colour] ? x" in process.stdout

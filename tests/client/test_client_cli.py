@@ -108,8 +108,8 @@ def test_version() -> None:
 
 def test_a_reader_that_leaves_is_no_error(server: ScriptedServer) -> None:
     # Far more than the 64 KiB that a pipe holds.
-    server.answer = lambda _: echo(ranking_pb2.RankRequest(user_id=1, candidate_ids=range(5_000), include_titles=True))
-    command = f"{RANKSERVE} rank --user 42 --top-k 5000 --server {server.target} --json | head -c 10"
+    server.answer = lambda _: echo(ranking_pb2.RankRequest(user_id=1, candidate_ids=range(2_500), include_titles=True))
+    command = f"{RANKSERVE} rank --user 42 --top-k 2500 --server {server.target} --json | head -c 10"
     process = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=False)
     assert (process.stdout, process.stderr) == ('{"user_id"', "")
     table = command.replace(" --json", "").replace("-c 10", "-1")

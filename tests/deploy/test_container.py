@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,8 @@ from packaging.utils import canonicalize_name
 from checks.repository import PYPROJECT, ROOT
 from checks.test_lock import entries
 from deploy.manifests import DEPLOY, options_of, server_container
-from integration.server_process import RANKSERVE, running_server
+from integration.command_forks import run_forked
+from integration.server_process import running_server
 from server.two_towers import Published
 
 CONTAINER: Final = DEPLOY / "container"
@@ -92,9 +92,7 @@ def test_its_lock_has_what_a_server_needs_and_no_more() -> None:
 
 def test_the_server_takes_its_command() -> None:
     assert last("ENTRYPOINT") == ["rankserve"]
-    printed = subprocess.run(
-        [RANKSERVE, *last("CMD"), "--print-config"], capture_output=True, text=True, check=False, timeout=60
-    )
+    printed = run_forked(*last("CMD"), "--print-config")
     assert printed.returncode == 0, printed.stderr
     assert options_of(server_container("kubernetes"))["program-cache"] in last("CMD")
 
@@ -106,6 +104,5 @@ def test_a_real_server_passes_its_health_check_and_none_fails_it(
     assert program == "rankserve"
     with running_server(published.models_dir, tmp_path / "errors") as server:
         monkeypatch.setenv("RANKSERVE_SERVER", server.address)
-        assert subprocess.run([RANKSERVE, *arguments], capture_output=True, check=False, timeout=60).returncode == 0
-    failed = subprocess.run([RANKSERVE, *arguments], capture_output=True, check=False, timeout=60)
-    assert failed.returncode == 1
+        assert run_forked(*arguments).returncode == 0
+    assert run_forked(*arguments).returncode == 1

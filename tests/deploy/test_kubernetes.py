@@ -1,7 +1,6 @@
 """The manifests hold against the schemas of Kubernetes, and say of the server only what a real one does."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -13,8 +12,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.manifests import KSERVE, KUBERNETES, Manifest, manifest, manifests_in, options_of, server_container
+from integration.command_forks import run_forked
 from integration.scraping import scrape_until
-from integration.server_process import RANKSERVE, ServerProcess, running_server
+from integration.server_process import ServerProcess, running_server
 from rankserve_client import RankingClient
 from server.two_towers import Published
 
@@ -57,8 +57,7 @@ def test_a_kustomization_names_every_file(directory: str) -> None:
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_the_server_takes_every_option(kind: str) -> None:
     container = server_container(kind)
-    command = [RANKSERVE, *container["args"], "--print-config"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    printed = run_forked(*container["args"], "--print-config")
     assert printed.returncode == 0, printed.stderr
     for name, value in options_of(container).items():
         assert re.search(rf'(?m)^{name} = "?{re.escape(value)}(\.0)?"? .*# command line$', printed.stdout), name

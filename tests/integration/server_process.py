@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from integration.server_forks import ForkedServer
+from integration.command_forks import ForkedServer
 
 RANKSERVE: Final = str(Path(sys.executable).with_name("rankserve"))
 _READY = re.compile(r"rankserve ready on (?P<address>\S+:\d+), serving (?P<served>.+)\n")
@@ -47,7 +47,7 @@ class ServerProcess:
         self.process: subprocess.Popen[str] | ForkedServer
         with errors.open("wb") as stderr:
             if forked:
-                self.process = ForkedServer(arguments, stderr)
+                self.process = ForkedServer(("serve", *arguments), stderr.fileno(), env)
                 return
             self.process = subprocess.Popen(
                 [*command, "serve", *arguments],

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import subprocess
 
 import pytest
 
-from integration.server_process import RANKSERVE, ServerProcess, free_port
+from integration.command_forks import run_forked
+from integration.server_process import ServerProcess, free_port
 from rankserve_client import (
     AsyncRankingClient,
     InvalidRequest,
@@ -26,7 +26,7 @@ TITLES = {
 
 
 def run(*arguments: str, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run([RANKSERVE, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    done = run_forked(*arguments)
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
 

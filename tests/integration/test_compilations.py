@@ -32,7 +32,7 @@ def mixed_requests(seed: int) -> Iterator[ranking_pb2.RankRequest]:
 
 
 @pytest.mark.usefixtures("compiles_anew")
-@pytest.mark.parametrize("transport", ["aio", "direct"])
+@pytest.mark.parametrize("transport", [pytest.param("aio", marks=pytest.mark.reliability), "direct"])
 def test_nothing_compiles_under_mixed_traffic(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:

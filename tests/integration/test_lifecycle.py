@@ -23,7 +23,7 @@ Request = ranking_pb2.RankRequest
 Status = health_pb2.HealthCheckResponse
 STOPS = [signal.SIGTERM, signal.SIGINT]
 # Far below the drain time of 30 seconds.
-SOON = 6.0
+SOON = 15.0
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_a_reader_that_takes_nothing_stops_the_reading_and_loses_nothing(
 
     def requests() -> Iterator[ranking_pb2.RankRequest]:
         nonlocal sent
-        for request in numbered(candidates=300):
+        for request in numbered(candidates=1_600):
             if last.is_set():
                 return
             sent += 1

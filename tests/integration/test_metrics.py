@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from conftest import StartServer
+from integration.command_forks import run_forked
 from integration.scraping import Scrape, metrics_url, scrape, scrape_until
-from integration.server_process import RANKSERVE, ServerProcess, free_port, running_server
+from integration.server_process import ServerProcess, free_port, running_server
 from integration.tower_versions import add, lose_a_file, promise_other_scores, truncate
 from rankserve_client import InvalidRequest, ModelNotFound, RankingClient, RankQuery, RollBack, SetAlias, SetShadow
 from server.two_towers import Published
@@ -173,7 +173,7 @@ def test_refused_callers_are_counted(
     start_server: StartServer, towers: Published, tmp_path: Path, transport: str
 ) -> None:
     tokens = str(tmp_path / "tokens.toml")
-    subprocess.run([RANKSERVE, "token", "shop", "--tokens-file", tokens], check=True, capture_output=True)
+    assert run_forked("token", "shop", "--tokens-file", tokens).returncode == 0
     server = start_server("--tokens-file", tokens, "--transport", transport, *METRICS, models=towers.models_dir)
     server.wait_until_ready()
     for method in (f"/{RANKING}/Rank", "/rankserve.v1.ModelService/ListModels"):

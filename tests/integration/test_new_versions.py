@@ -1,8 +1,8 @@
 """Versions that come, go and are bad while a real server runs, and what operators do about them."""
 
+import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from conftest import StartServer
-from integration.server_process import RANKSERVE, ServerProcess
+from integration.command_forks import run_forked
+from integration.server_process import ServerProcess
 from integration.tower_versions import add, edit_manifest, lose_a_file, promise_other_scores, truncate
 from rankserve_client import (
     Conflict,
@@ -176,22 +177,28 @@ def test_every_worker_follows(start_server: StartServer, models: Path, template:
         return found
 
     assert versions() == {2}
-    ended = rankserve("models", "promote", "1", "--server", server.address)
+    ended = run_forked("models", "promote", "1", "--server", server.address)
     assert (ended.returncode, ended.stdout) == (0, "towers version 1: answers, pinned\n"), ended.stderr
     wait_for(lambda: versions() == {1})
 
 
-def rankserve(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([RANKSERVE, *arguments], capture_output=True, text=True, check=False)
+@pytest.fixture
+def cache(programs: Path, tmp_path: Path) -> Path:
+    """The programs of the session, to be taken away."""
+    programs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = shutil.ignore_patterns(".*")
+    return Path(shutil.copytree(programs, tmp_path / "programs", ignore=unfinished, copy_function=os.link))
 
 
 @pytest.mark.parametrize("watches", [True, False])
 def test_a_stop_gives_up_what_is_being_loaded(
-    start_server: StartServer, models: Path, template: Published, watches: bool
+    start_server: StartServer, models: Path, template: Published, cache: Path, watches: bool
 ) -> None:
     """And says nothing of it but to who has asked for it."""
-    flags = ("--watch-seconds", "0.1" if watches else "0", "--grace-seconds", "1", "--no-program-cache")
+    flags = ("--watch-seconds", "0.1" if watches else "0", "--grace-seconds", "1", "--program-cache", str(cache))
     server = start_server(*flags, models=models).wait_until_ready()
+    for program in cache.iterdir():
+        program.unlink()  # so that the next version takes long
     with RankingClient(server.address, timeout=LOAD_SECONDS) as client, ThreadPoolExecutor(1) as pool:
         add(models, template, 2)
         asked = None if watches else pool.submit(client.reload)

@@ -126,7 +126,7 @@ def test_the_model_says_what_it_can_use(towers_server: ServerProcess) -> None:
 
 
 @pytest.mark.usefixtures("compiles_anew")
-@pytest.mark.parametrize("transport", ["aio", "direct"])
+@pytest.mark.parametrize("transport", ["aio", pytest.param("direct", marks=pytest.mark.reliability)])
 def test_nothing_compiles_under_mixed_traffic(
     start_server: StartServer, towers: Published, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from integration.server_process import ServerProcess
+from integration.server_process import running_server
 from rankserve_client import RankingClient
 from rankserve_client.errors import RankServeError
 from server.own_versions import publish_own
@@ -20,28 +20,30 @@ FORMS: dict[str, Build] = {
 }
 
 
+# To compile one for the server takes ten seconds.
+@pytest.fixture(scope="module", params=["mlp", "factors", pytest.param("nested", marks=pytest.mark.reliability)])
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a form."""
+    form: str = request.param
+    return form
+
+
 @pytest.fixture(scope="module")
-def own_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the files are; the versions are in `models` below."""
+def own_dir(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the file is; the version is in `models` below."""
     directory = tmp_path_factory.mktemp("own")
-    for name, build in FORMS.items():
-        publish_own(directory / "models", name, build)
+    publish_own(directory / "models", name, FORMS[name])
     return directory
 
 
 @pytest.fixture(scope="module")
 def client(own_dir: Path) -> Iterator[RankingClient]:
-    arguments = ("--models-dir", str(own_dir / "models"), "--port", "0", "--default-model", "mlp")
-    server = ServerProcess(*arguments, errors=own_dir / "errors")
-    try:
-        with RankingClient(server.wait_until_ready().address) as connected:
+    with running_server(own_dir / "models", own_dir / "errors") as server:
+        with RankingClient(server.address) as connected:
             yield connected
-        assert "Traceback" not in server.stop().errors
-    finally:
-        server.close()
+        assert "Traceback" not in server.errors
 
 
-@pytest.mark.parametrize("name", FORMS)
 def test_answers_are_the_scores_of_keras(client: RankingClient, own_dir: Path, name: str) -> None:
     unknown = 77
     users, items = np.indices((USERS + 1, ITEMS + 1)).reshape(2, -1).tolist()
@@ -54,7 +56,7 @@ def test_answers_are_the_scores_of_keras(client: RankingClient, own_dir: Path, n
         assert list(best.item_ids) == [id_ for _, id_ in in_order[:3]]
 
 
-def test_they_know_nothing_of_strangers(client: RankingClient) -> None:
+def test_they_know_nothing_of_strangers(client: RankingClient, name: str) -> None:
     assert not any(model.abilities.history or model.abilities.choice for model in client.models())
     with pytest.raises(RankServeError, match="its preset is 'own'"):
-        client.rank(0, ITEM_IDS, history={ITEM_IDS[0]: 1.0}, model="mlp")
+        client.rank(0, ITEM_IDS, history={ITEM_IDS[0]: 1.0}, model=name)

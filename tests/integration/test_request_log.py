@@ -4,7 +4,6 @@ import json
 import math
 import signal
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from integration import open_inference, tf_serving
-from integration.server_process import RANKSERVE, ServerProcess, running_server
+from integration.command_forks import run_forked
+from integration.server_process import ServerProcess, running_server
 from rankserve_client import RankingClient, RankQuery, RankServeError
 from rankserve_client.bench.command import bench
 from rankserve_training.cli.evaluate import evaluate
@@ -38,7 +38,7 @@ def log(towers: Published, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("killed")
     path = directory / "requests.jsonl"
     flags = ("--models-dir", str(towers.models_dir), "--port", "0", "--request-log", str(path))
-    server = ServerProcess(*flags, "--request-log-sample", "1", errors=directory / "errors")
+    server = ServerProcess(*flags, "--request-log-sample", "1", errors=directory / "errors", forked=True)
     try:
         server.wait_until_ready()
         with RankingClient(server.address) as client, grpc.insecure_channel(server.address) as channel:
@@ -73,7 +73,7 @@ def warmed(log: Path, towers: Published, tmp_path_factory: pytest.TempPathFactor
 
 
 def run(*arguments: str | Path) -> None:
-    done = subprocess.run([RANKSERVE, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    done = run_forked(*map(str, arguments), timeout=120)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,24 +1,25 @@
 """`rankserve score` writes what a server answers to Rank, to the last bit and in the same order."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
-from integration.server_process import RANKSERVE
+from integration.command_forks import run_forked
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 
 TOP_K = 50
 STRANGER = 999_999
 
 
+@pytest.mark.parametrize("server", ["direct"], indirect=True)  # test_same_bits holds the transports against each other
 def test_files_and_server_agree(stub: ranking_pb2_grpc.RankingServiceStub, models_dir: Path, tmp_path: Path) -> None:
     users = [*range(1, 944, 31), STRANGER]
     (tmp_path / "users").write_text("".join(f"{user}\n" for user in users))
-    command = [RANKSERVE, "score", "--model", str(models_dir / "movielens"), "--output", str(tmp_path / "scores")]
+    command = ["score", "--model", str(models_dir / "movielens"), "--output", str(tmp_path / "scores")]
     command += ["--top-k", str(TOP_K), "--users", str(tmp_path / "users"), "--exclude-seen", "--processes", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_forked(*command)
     assert (done.returncode, "Users unknown to the model, scored as new ones: 1\n" in done.stderr) == (0, True), (
         done.stderr
     )

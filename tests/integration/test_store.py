@@ -1,14 +1,14 @@
 """Models in a store: a real server, and a store that speaks S3's protocol on loopback."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from integration.command_forks import run_forked
 from integration.scraping import scrape
-from integration.server_process import RANKSERVE, ServerProcess, free_port
+from integration.server_process import ServerProcess, free_port
 from integration.stores import URL, LocalStore
 from integration.test_new_versions import current, states, wait_for
 from integration.tower_versions import add
@@ -17,7 +17,7 @@ from rankserve_server.storage.mirror import Mirror
 from rankserve_training.artifact import list_versions
 from server.two_towers import Published, publish_towers, random_towers
 
-FLAGS = ("--watch-seconds", "0.2", "--store-seconds", "0.3")
+FLAGS = ("--watch-seconds", "0.2", "--store-seconds", "0.6")
 
 
 @pytest.fixture(scope="module")
@@ -181,28 +181,33 @@ def test_a_start_without_models_is_explained(replicas: Replicas, url: str, said:
     assert "Traceback" not in ended.errors
 
 
-def test_verify_copies_from_the_store(
-    replicas: Replicas, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+@pytest.fixture
+def own_cache(tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find no model in the user's cache, but the programs of the session."""
+    cache = tmp_path / "xdg" / "rankserve"
+    cache.mkdir(parents=True)
+    programs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (cache / "programs").symlink_to(programs)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_verify_copies_from_the_store(replicas: Replicas, store: LocalStore) -> None:
     version = replicas.version(1)
     store.add(version)
-    command = [RANKSERVE, "models", "verify"]
-    done = subprocess.run([*command, f"{URL}/towers"], capture_output=True, text=True, check=False)
+    done = run_forked("models", "verify", f"{URL}/towers")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "towers/1 may be served."), done.stderr
     store.put("towers/1/model.keras", b"short")
-    done = subprocess.run([*command, f"{URL}/towers/1"], capture_output=True, text=True, check=False)
+    done = run_forked("models", "verify", f"{URL}/towers/1")
     assert done.returncode == 1
     assert "model.keras has 5 bytes, but the manifest says" in done.stderr
 
 
-def test_scores_of_a_version_in_the_store(
-    replicas: Replicas, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+@pytest.mark.usefixtures("own_cache")
+def test_scores_of_a_version_in_the_store(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
     store.add(replicas.version(1))
-    command = [RANKSERVE, "score", "--model", f"{URL}/towers", "--top-k", "1", "--processes", "1", "--output"]
-    done = subprocess.run([*command, str(tmp_path / "scores")], capture_output=True, text=True, check=False)
+    command = ("score", "--model", f"{URL}/towers", "--top-k", "1", "--processes", "1", "--output")
+    done = run_forked(*command, str(tmp_path / "scores"))
     assert (done.returncode, done.stdout[:9]) == (0, "towers/1:"), done.stderr
     assert (tmp_path / "scores" / "_SUCCESS").exists()
 

@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from checks.documentation import FENCE
+from integration.command_forks import write_forked_rankserve
 from integration.server_process import free_port
 
 _BINARIES: Final = Path(sys.executable).parent
@@ -95,19 +97,20 @@ def run_page(page: Page, directory: Path, server: str | None = None) -> "subproc
     environment |= {variable: ports[port] for port, variable in _PORT_VARIABLES.items()}
     environment |= {
         "HOME": str(directory),
-        "PATH": f"{_BINARIES}:{os.environ['PATH']}",
         "RANKSERVE_SERVER": f"127.0.0.1:{ports['50051']}",
     }
-    return subprocess.run(
-        ["bash", "-c", script],
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as programs:
+        write_forked_rankserve(Path(programs))
+        return subprocess.run(
+            ["bash", "-c", script],
+            cwd=directory,
+            env=environment | {"PATH": f"{programs}:{_BINARIES}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
 
 
 def _typed(line: str) -> str:

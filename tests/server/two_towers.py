@@ -3,6 +3,8 @@
 Ids have gaps: users are 3, 6, 9 and so on, items 5, 10, 15 and so on.
 """
 
+import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from rankserve_training.artifact import Catalog, GoldenRequest, IdIndex, Manifest, UserTable, publish
 from rankserve_training.artifact.manifest import (
     CATALOG_FILE,
     FORMAT_VERSION,
+    MANIFEST_FILE,
     MODEL_FILE,
     NEWCOMERS_COLUMNS_FILE,
     NEWCOMERS_ENCODING_FILE,
@@ -26,9 +30,11 @@ from rankserve_training.artifact.manifest import (
     ScaleEntry,
     SplitEntry,
     TrainingEntry,
+    decode_manifest,
 )
 from rankserve_training.model.newcomers import Encoding, Feature, Newcomers
 from rankserve_training.model.two_tower import RatingHead, TowerRows, known_pairs_model, newcomers_model
+from session_files import shared_dir
 
 USERS, ITEMS = 40, 90
 AGES, GENDERS, GENRES, YEARS = [18.0, 35.0], ["F", "M"], ["Comedy", "Drama", "War"], [1980.0, 1995.0]
@@ -173,7 +179,46 @@ def random_towers(seed: int = 0, widths: tuple[int, int, int] = (24, 17, 9)) -> 
 
 
 def publish_towers(models_dir: Path, towers: Towers, name: str = "towers", *, strangers: bool = True) -> Published:
-    """Publishes the next version; without the files for strangers where it should know nothing but ids."""
+    """Publishes the next version; without the files for strangers where it should know nothing but ids.
+
+    Its files are those of the first one of the session that was made of the same: to build, run and save the models
+    takes seconds.
+    """
+    made = _made(towers, strangers)
+
+    def copy_files(directory: Path) -> None:
+        for path in made.iterdir():
+            if path.name != MANIFEST_FILE:
+                shutil.copy(path, directory)
+
+    manifest = decode_manifest((made / MANIFEST_FILE).read_bytes(), made / MANIFEST_FILE)
+    return Published(publish(models_dir, name, copy_files, manifest), towers)
+
+
+def _made(towers: Towers, strangers: bool) -> Path:
+    """Where a version of this was published."""
+    place = shared_dir() / "towers" / f"{_digest(towers)}-{strangers}"
+    place.mkdir(parents=True, exist_ok=True)
+    version = place / "towers" / "1"
+    with FileLock(f"{place}.lock"):  # pytest-xdist's other workers want the same
+        if not version.exists():
+            _publish(place, towers, strangers)
+    return version
+
+
+def _digest(towers: Towers) -> str:
+    """Of all its numbers."""
+    sides = (towers.users, towers.items, towers.user_bag, towers.item_bag)
+    numbers = [getattr(side, part) for side in sides for part in ("embedding", "hidden", "choice")]
+    known = towers.newcomers
+    numbers += [towers.head.kernel, known.item_offsets, known.user_means, known.user_counts]
+    digest = hashlib.sha256(repr((towers.seen, [column.shape for column in numbers])).encode())
+    for column in numbers:
+        digest.update(column.tobytes())
+    return digest.hexdigest()
+
+
+def _publish(models_dir: Path, towers: Towers, strangers: bool) -> None:
     known = known_pairs_model(towers.users, towers.items, towers.head)
     strange = newcomers_model(towers.user_bag, towers.item_bag, towers.head)
     user_rows = np.repeat(np.arange(1, USERS + 1, dtype=np.int32), [len(ids) for ids in towers.seen.values()])
@@ -190,9 +235,10 @@ def publish_towers(models_dir: Path, towers: Towers, name: str = "towers", *, st
             strange.save(directory / NEWCOMERS_MODEL_FILE)
             towers.newcomers.write(directory / NEWCOMERS_ENCODING_FILE, directory / NEWCOMERS_COLUMNS_FILE)
 
+    name = "towers"
     golden = [_golden_request(known, towers, user) for user in (3, 60, 3 * USERS, STRANGER)]
     golden_newcomers = [_golden_newcomer(strange, towers)] if strangers else []
-    return Published(publish(models_dir, name, write_files, _manifest(name, golden, golden_newcomers)), towers)
+    publish(models_dir, name, write_files, _manifest(name, golden, golden_newcomers))
 
 
 def _golden_request(model: Any, towers: Towers, user_id: int) -> GoldenRequest:

@@ -56,10 +56,3 @@ def from_files(tmp_path_factory: pytest.TempPathFactory) -> Training:
     files = write_gappy_files(directory)
     dataset = load(ratings=files.csv, test_ratings=files.inter, items=files.items)
     return _train(dataset, TrainingSettings("tutorial", 1, 7, 42), directory / "models", "own")
-
-
-@pytest.fixture(scope="session")
-def two_tower(movielens: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """The default model on MovieLens, two epochs of it, published as `movielens/1`."""
-    settings = TrainingSettings("two-tower", epochs=2, seed=42, split_seed=42)
-    return _train(movielens, settings, tmp_path_factory.mktemp("two-tower"), "movielens")

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from client.scripted_server import RefusedError, ScriptedServer, echo
+from integration.command_forks import run_forked
 from rankserve.v1 import models_pb2, ranking_pb2
 
 RANKSERVE = str(Path(sys.executable).with_name("rankserve"))
@@ -37,8 +38,7 @@ def environment() -> dict[str, str]:
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [RANKSERVE, "bench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+    return run_forked("bench", *arguments, env=environment())
 
 
 def rank_requests(server: ScriptedServer) -> list[ranking_pb2.RankRequest]:

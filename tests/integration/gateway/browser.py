@@ -23,6 +23,11 @@ _ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
@@ -74,22 +79,30 @@ class Page:
 
 
 @contextmanager
-def opened(url: str, width: int = 1300, dark: bool = False) -> Iterator[Page]:
+def running_chromium() -> Iterator[webdriver.Chrome]:
+    """For any number of pages, one after the other: the playground leaves nothing in a browser."""
     options = webdriver.ChromeOptions()
     options.binary_location = _CHROMIUM or ""
-    for argument in (*_ARGUMENTS, f"--window-size={width},900"):
+    for argument in _ARGUMENTS:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, Service(_DRIVER))
     try:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        driver.get(url)
-        page = Page(driver, width)
-        page.wait_until_ranked()
-        yield page
-        assert not page.faults()
+        yield driver
     finally:
         driver.quit()
+
+
+@contextmanager
+def opened(driver: webdriver.Chrome, url: str, width: int = 1300, dark: bool = False) -> Iterator[Page]:
+    """The page, as it is when it is loaded; nothing may go wrong on it."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    driver.get(url)
+    page = Page(driver, width)
+    page.wait_until_ranked()
+    yield page
+    assert not page.faults()
+    driver.get("about:blank")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from integration.command_forks import ForkedServer
 from integration.server_process import RANKSERVE
 
 _READY = re.compile(r"rankserve gateway ready on https?://(?P<address>\S+:\d+), asking (?P<servers>.+)\n")
@@ -31,18 +32,23 @@ class Answer:
 
 
 class Gateway:
-    """Starts with the constructor. Its owner calls `close`."""
+    """Starts with the constructor, or is forked, which is cheaper. Its owner calls `close`."""
 
-    def __init__(self, *arguments: str, errors: Path) -> None:
+    def __init__(self, *arguments: str, errors: Path, forked: bool = False) -> None:
         self._errors = errors
+        command = ("gateway", "--port", "0", *arguments)
+        self.process: subprocess.Popen[str] | ForkedServer
         with errors.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [RANKSERVE, "gateway", "--port", "0", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
+            if forked:
+                self.process = ForkedServer(command, stderr.fileno())
+            else:
+                self.process = subprocess.Popen(
+                    [RANKSERVE, *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    text=True,
+                )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         match = _READY.fullmatch(line)
@@ -86,7 +92,7 @@ class Gateway:
 @contextmanager
 def running_gateway(errors: Path, *arguments: str) -> Iterator[Gateway]:
     """A gateway that is ready and has to end well."""
-    gateway = Gateway(*arguments, errors=errors)
+    gateway = Gateway(*arguments, errors=errors, forked=True)
     try:
         yield gateway
         assert gateway.process.poll() is None, gateway.errors

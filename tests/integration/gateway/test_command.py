@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.server_process import RANKSERVE
+from integration.command_forks import run_forked
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,4 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [RANKSERVE, "gateway", "--port", "0", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return run_forked("gateway", "--port", "0", *arguments, cwd=cwd)

@@ -1,5 +1,6 @@
 """What goes on to the server with a request, and how its statuses come back."""
 
+import signal
 import socket
 import threading
 import time
@@ -249,7 +250,7 @@ def test_what_is_in_flight_is_answered_after_sigterm(recording: RecordingServer,
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(gateway.post, RANK, BODY)
             assert recording.called.wait(30)
-            gateway.process.terminate()
+            gateway.process.send_signal(signal.SIGTERM)
             while listens(gateway):
                 time.sleep(0.01)
             going.set()

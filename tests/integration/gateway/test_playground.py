@@ -1,15 +1,23 @@
 """The playground in a real browser. `PICTURES=DIR` keeps what it looks like."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
 
-from integration.gateway.browser import Page, needs_chromium, opened
+from integration.gateway.browser import Page, needs_chromium, opened, running_chromium
 from integration.gateway.gateway_process import Gateway
 from rankserve_client import RankingClient
 
 pytestmark = [pytest.mark.browser, needs_chromium]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chrome]:
+    with running_chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -21,9 +29,9 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("width", "dark"), [(1300, False), (360, True)], ids=["desk", "phone"])
 def test_a_stranger_rates_five_items_and_the_ranking_changes(
-    gateway: Gateway, client: RankingClient, pictures: Path, width: int, dark: bool
+    chromium: Chrome, gateway: Gateway, client: RankingClient, pictures: Path, width: int, dark: bool
 ) -> None:
-    with opened(f"http://{gateway.address}/", width, dark) as page:
+    with opened(chromium, f"http://{gateway.address}/", width, dark) as page:
         page.find("#kind-stranger").click()
         page.wait_until_ranked()
         average = page.ranked()
@@ -49,9 +57,9 @@ def test_a_stranger_rates_five_items_and_the_ranking_changes(
 
 
 def test_a_user_is_shown_with_history_baseline_and_another_version(
-    gateway: Gateway, client: RankingClient, pictures: Path
+    chromium: Chrome, gateway: Gateway, client: RankingClient, pictures: Path
 ) -> None:
-    with opened(f"http://{gateway.address}/") as page:
+    with opened(chromium, f"http://{gateway.address}/") as page:
         box = page.find("#user-id")
         box.clear()
         box.send_keys("18\n")
@@ -74,8 +82,8 @@ def test_a_user_is_shown_with_history_baseline_and_another_version(
         page.picture(pictures / "two-versions.png")
 
 
-def test_it_works_by_keyboard_and_says_what_is_wrong(gateway: Gateway) -> None:
-    with opened(f"http://{gateway.address}/") as page:
+def test_it_works_by_keyboard_and_says_what_is_wrong(chromium: Chrome, gateway: Gateway) -> None:
+    with opened(chromium, f"http://{gateway.address}/") as page:
         unnamed = "return [...document.querySelectorAll('input, select, button')].filter((e) => !e.labels?.length"
         unnamed += " && !e.getAttribute('aria-label') && !e.textContent.trim()).map((e) => e.outerHTML)"
         assert page.driver.execute_script(unnamed) == []

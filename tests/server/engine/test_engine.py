@@ -176,6 +176,7 @@ def test_what_the_checkpoint_raises_ends_the_loading() -> None:
 
 
 # The table has a row more; a slice has 2,048 rows.
+@pytest.mark.usefixtures("few_buckets")
 @pytest.mark.parametrize(
     ("items", "unfolded"), [(1, ALL_FOLDED), (2_047, NONE_FOLDED), (2_048, ALL_FOLDED), (5_000, NONE_FOLDED)], ids=str
 )

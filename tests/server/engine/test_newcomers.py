@@ -153,6 +153,7 @@ def test_tables_that_do_not_fit_are_refused() -> None:
         compile_engine(MODEL, newcomers=tower_model(48, 20, 12, users=USER_BAG, items=ITEM_BAG))
 
 
+@pytest.mark.usefixtures("few_buckets")
 def test_a_model_that_knows_nothing_but_ids_says_so() -> None:
     engine = compile_engine(tower_model(8, 4, 2, items=5))
     with pytest.raises(ValueError, match=r"knows nothing of newcomers"):

@@ -55,6 +55,7 @@ def test_a_version_of_some_more_users_and_items_takes_programs_over(loads: list[
     assert first.item_count + 40 == second.item_count
 
 
+@pytest.mark.usefixtures("few_buckets")
 def test_what_nobody_uses_any_more_is_freed() -> None:
     pool = ProgramPool()
     first = handed_over(compile_engine(MODEL, newcomers=BAGS), pool)

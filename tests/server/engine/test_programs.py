@@ -84,8 +84,10 @@ def test_one_that_is_found_is_not_even_traced(tmp_path: Path) -> None:
 
 def test_models_that_share_them_score_as_if_they_did_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each differs from the first in one thing, whose program would give other scores."""
-    # One size is enough: what is compiled for the others is found by its size besides.
+    # One program of each is enough: all are made of the same formula, and found by their size besides.
     monkeypatch.setattr("rankserve_server.engine.compiling.BUCKETS", (LARGEST_BUCKET,))
+    monkeypatch.setattr("rankserve_server.engine.compiling._Compiler.catalog_call", lambda *_, **__: None)
+    monkeypatch.setattr("rankserve_server.engine.compiling._with_catalog", lambda parts, _: parts)
     first = tower_model(16, 8, 4)
     models = (
         first,

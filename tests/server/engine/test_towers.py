@@ -110,6 +110,7 @@ def test_nothing_compiles_once_it_is_built(engine: Engine, caplog: pytest.LogCap
     assert not [record for record in caplog.records if "ompil" in record.getMessage()]
 
 
+@pytest.mark.usefixtures("few_buckets")
 def test_a_plain_model_has_one_score() -> None:
     assert not Engine.has_choice
     assert compile_engine(tower_model(8, 4, 2, items=5)).has_choice

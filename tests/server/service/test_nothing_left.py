@@ -19,7 +19,7 @@ PACKAGES = ("rankserve_server.", "grpc._cython.")
 SETTLE_SECONDS = 20.0
 
 
-@pytest.mark.parametrize("seconds", [2.0, pytest.param(15.0, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("seconds", [1.0, pytest.param(15.0, marks=pytest.mark.soak)])
 async def test_nothing_is_left_of_the_calls(serve: Serve, caplog: pytest.LogCaptureFixture, seconds: float) -> None:
     # It tells of streams whose clients have gone, and pytest would keep what it tells.
     caplog.set_level(logging.CRITICAL, "grpc._cython.cygrpc")

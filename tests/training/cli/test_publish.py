@@ -265,10 +265,8 @@ def test_killed_it_leaves_no_version(tmp_path: Path) -> None:
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     assert [entry.name[:12] for entry in (models / "own").iterdir()] == [".publishing-"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path), *options], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    result = CliRunner().invoke(publish, [str(path), *options])
+    assert (result.exit_code, result.stderr) == (0, "")
     assert [entry.name for entry in (models / "own").iterdir()] == ["1"]
 
 

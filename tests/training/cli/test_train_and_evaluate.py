@@ -1,4 +1,4 @@
-"""`rankserve train` and `rankserve evaluate` as processes."""
+"""`rankserve train` and `rankserve evaluate`: one of each as a process, the others in the tests' own."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 from rankserve_training.artifact import read_artifact
 from training.conftest import Training
-from training.rankserve_command import RANKSERVE, started_rankserve
+from training.rankserve_command import RANKSERVE, rankserve, started_rankserve
 from training.rating_files import TEST_ITEM, write_gappy_files
 
 
@@ -26,13 +26,10 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    directory = tmp_path_factory.mktemp("command")
-    done = started_rankserve(
-        "train", "--preset", "tutorial", "--epochs", "2", "--seed", "7", "--json", "train.json", cwd=directory
-    )
-    assert done.returncode == 0, done.stderr
-    return Trained(directory, done.stdout, done.stderr, json.loads((directory / "train.json").read_text()))
+def trained(trained_dir: Path) -> Trained:
+    """The training whose model most tests share; see `trained_dir` for its command."""
+    printed = [(trained_dir / name).read_text(encoding="utf-8") for name in ("stdout", "stderr")]
+    return Trained(trained_dir, *printed, json.loads((trained_dir / "train.json").read_text()))
 
 
 def test_training_says_what_it_does_and_has_done(trained: Trained) -> None:
@@ -85,12 +82,11 @@ def test_the_json_of_a_training(trained: Trained) -> None:
     }
 
 
-def test_evaluating_gives_the_figures_of_the_training(trained: Trained) -> None:
-    done = started_rankserve(
-        "evaluate", "--model", "models/movielens", "--json", "evaluated.json", cwd=trained.directory
-    )
+def test_evaluating_gives_the_figures_of_the_training(trained: Trained, tmp_path: Path) -> None:
+    result = tmp_path / "evaluated.json"
+    done = rankserve("evaluate", "--model", "models/movielens", "--json", result, cwd=trained.directory)
     assert (done.returncode, done.stderr) == (0, "")
-    found = json.loads((trained.directory / "evaluated.json").read_text())
+    found = json.loads(result.read_text())
     measured = found.pop("evaluation")
     assert [model["name"] for model in measured["models"]] == [
         "movielens/1",
@@ -119,14 +115,14 @@ def metrics_of(trained: Trained) -> dict[str, float]:
 def test_own_files(tmp_path: Path) -> None:
     """`u.data` split at random, then CSV with a test file in RecBole's format; ids up to the largest; one name."""
     files = write_gappy_files(tmp_path)
-    options = ("--name", "shop", "--models-dir", "m", "--epochs", "1", "--json", "result.json")
-    first = started_rankserve("train", "--ratings", files.u_data, "--split-seed", "3", *options, cwd=tmp_path)
+    options = ("--name", "shop", "--preset", "tutorial", "--models-dir", "m", "--epochs", "1", "--json", "result.json")
+    first = rankserve("train", "--ratings", files.u_data, "--split-seed", "3", *options, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["version"], result["split_seed"], result["train_rows"], result["test_rows"]) == (1, 3, 13, 3)
 
     files_given = ("--ratings", files.csv, "--test-ratings", files.inter, "--items", files.items)
-    second = started_rankserve("train", *files_given, *options, cwd=tmp_path)
+    second = rankserve("train", *files_given, *options, cwd=tmp_path)
     assert second.returncode == 0, second.stderr
     assert second.stdout.endswith("\nPublished shop/2 in m/shop/2\n")
     result, before = json.loads((tmp_path / "result.json").read_text()), result

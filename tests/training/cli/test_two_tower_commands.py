@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rankserve_training.artifact import read_artifact
-from training.rankserve_command import RANKSERVE, started_rankserve
+from training.rankserve_command import RANKSERVE, rankserve, started_rankserve
 from training.towers.small_world import small_dataset
 
 
@@ -72,7 +72,7 @@ def test_folds_by_the_command(tmp_path: Path) -> None:
         "--json",
         "e.json",
     )
-    done = started_rankserve("evaluate", *arguments, cwd=tmp_path)
+    done = rankserve("evaluate", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 random folds; means" in done.stdout
     assert json.loads((tmp_path / "e.json").read_text())["protocol"].startswith("2 random folds; means")
