@@ -1,8 +1,8 @@
 """Every command of docs/, typed as it stands there: page by page, from top to bottom, against real servers.
 
 A page that starts no server finds one. Training and Ray are only read, see `typed_pages`; what is not typed says why.
-`rankserve` itself is forked, see `command_forks`. What a page takes for granted lies in its directory: `models/movielens/1`, or what `MODELS` says, and `model.keras`,
-`ratings.csv`, `items.csv` and `users.csv`.
+`rankserve` itself is forked, see `command_forks`. What a page takes for granted lies in its directory:
+`models/movielens/1`, or what `MODELS` says, and `model.keras`, `ratings.csv`, `items.csv` and `users.csv`.
 """
 
 import shutil
