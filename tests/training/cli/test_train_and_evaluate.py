@@ -28,8 +28,8 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(trained_dir: Path) -> Trained:
     """The training whose model most tests share; see `trained_dir` for its command."""
-    printed = [(trained_dir / name).read_text(encoding="utf-8") for name in ("stdout", "stderr")]
-    return Trained(trained_dir, *printed, json.loads((trained_dir / "train.json").read_text()))
+    output, progress = ((trained_dir / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+    return Trained(trained_dir, output, progress, json.loads((trained_dir / "train.json").read_text()))
 
 
 def test_training_says_what_it_does_and_has_done(trained: Trained) -> None:
