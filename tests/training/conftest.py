@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rankserve_training.artifact import Artifact, read_artifact
 from rankserve_training.data import Dataset, load
 from rankserve_training.packaging import publish_model
 from rankserve_training.train import TrainedModel, TrainingSettings, train_model
+from training.jax_cache import jax_keeps_what_it_compiles
 from training.rating_files import write_gappy_files
 
 TUTORIAL = TrainingSettings("tutorial", epochs=5, seed=42, split_seed=42)
@@ -32,10 +34,17 @@ class Training:
 
 def _train(dataset: Dataset, settings: TrainingSettings, models_dir: Path, name: str) -> Training:
     console = Console(file=io.StringIO(), width=120)
-    trained = train_model(dataset, settings, console)
+    with jax_keeps_what_it_compiles():
+        trained = train_model(dataset, settings, console)
     assert isinstance(console.file, io.StringIO)
     published = publish_model(trained, models_dir, name)
     return Training(dataset, trained, console.file.getvalue(), read_artifact(Path(published.directory)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _jax_cache() -> Iterator[None]:
+    with jax_keeps_what_it_compiles():
+        yield
 
 
 @pytest.fixture(scope="session")
