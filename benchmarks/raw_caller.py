@@ -30,6 +30,7 @@ class RawCaller:
         self._headers = headers_of("Rank", "30S")
         self._connections = [RawConnection(address) for _ in range(_CONNECTIONS)]
         self._waiting: list[dict[int, int]] = [{} for _ in self._connections]
+        self.flush()  # the greeting comes first, also where the server's is answered before anything is sent
         self._start = time.perf_counter()
 
     def now(self) -> float:

@@ -1,8 +1,9 @@
 """The simulation of one server held against that server, and what it says of many then.
 
-A machine that others use, too, is now faster and now slower. So each round measures closed loops, from which the
-simulation is fitted, and open loops, which it has to foretell, right after each other; a round in which the machine
-has changed meanwhile is measured again; and times of a round count in what the machine did in that round.
+A machine that others use, too, is now faster and now slower. So each round measures closed loops and
+open ones, from which the simulation is fitted, and open ones between those, which it has to foretell, right after each
+other; a round in which the machine has changed meanwhile is measured again; and times of a round count in what the
+machine did in that round.
 """
 
 import gc
@@ -21,12 +22,14 @@ from simulation.server import PACE_SECONDS, Machine
 from tables import table
 
 CALLERS = (1, 2, 4, 8, 16, 32, 64)
+# Of what can be answered: what the simulation is fitted to, and what it has to foretell.
+FITTED_SHARES = (0.1, 0.3, 0.5)
 SHARES = (0.2, 0.4, 0.6)
-ROUNDS = 8
+ROUNDS = 5
 CANDIDATES = 100
 TARGET = 0.15
 # From a round's beginning to its end, in what it can answer.
-MOST_CHANGED = 0.15
+MOST_CHANGED = 0.2
 SERVERS = 20
 _MOST_TRIES = 4 * ROUNDS
 _CLOSED_SECONDS = 0.8
@@ -43,7 +46,7 @@ class Round:
     """What was measured of a server at one time.
 
     Attributes:
-        capacity: what the most callers were answered, a second.
+        capacity: what the most callers were answered, a second, on average of the round's beginning and end.
         changed: how much that was another at the end.
         closed: by the number of callers.
         lone: see `closed_loop.lone_caller`.
@@ -89,12 +92,12 @@ def _round(server: Process, seed: int) -> Round:
     lone = lone_caller(server.target, _LONE_SECONDS, seed, CANDIDATES)
     capacity = closed[CALLERS[-1]].rate
     opened = {}
-    for share in SHARES:
+    for share in sorted((*FITTED_SHARES, *SHARES)):
         loop = OpenLoop(server.target, share * capacity, _OPEN_SECONDS, seed, CANDIDATES)
         loop.run()
         opened[share] = loop.latencies
     again = closed_loop(server.target, CALLERS[-1], _CLOSED_SECONDS, seed, CANDIDATES)
-    return Round(capacity, abs(again.rate / capacity - 1), closed, lone, opened)
+    return Round((capacity + again.rate) / 2, abs(again.rate / capacity - 1), closed, lone, opened)
 
 
 def fitted_to(rounds: list[Round]) -> tuple[Fit, float]:
@@ -105,8 +108,14 @@ def fitted_to(rounds: list[Round]) -> tuple[Fit, float]:
         scaled = [latency * each.capacity / unit for each in rounds for latency in each.closed[count].latencies]
         rate = float(np.mean([each.closed[count].rate * unit / each.capacity for each in rounds]))
         closed[count] = measures(rate, scaled)
+    opened = {share * unit: measures(share * unit, _scaled(rounds, share, unit)) for share in FITTED_SHARES}
     lone = [(idle, took * each.capacity / unit) for each in rounds for idle, took in each.lone]
-    return fit(closed, lone, _paces(rounds)), unit
+    return fit(closed, opened, lone, _paces(rounds)), unit
+
+
+def _scaled(rounds: list[Round], share: float, unit: float) -> list[float]:
+    """The latencies of a load, as they would be on a machine that answers `unit` requests a second at most."""
+    return [latency * each.capacity / unit for each in rounds for latency in each.opened[share]]
 
 
 def _paces(rounds: list[Round]) -> tuple[float, ...]:
@@ -119,7 +128,7 @@ def _paces(rounds: list[Round]) -> tuple[float, ...]:
 def _held_against(rounds: list[Round], fitted: Fit, unit: float) -> str:
     rows = []
     for share in SHARES:
-        scaled = [latency * each.capacity / unit for each in rounds for latency in each.opened[share]]
+        scaled = _scaled(rounds, share, unit)
         foretold = simulated.open_loop(fitted.times, fitted.machine, share * unit, _SIMULATED_SECONDS)
         for quantile in (0.5, 0.99):
             was, said = (float(np.quantile(values, quantile)) * 1e3 for values in (scaled, foretold))
@@ -160,13 +169,14 @@ def _outcome_row(name: str, outcome: Outcome) -> list[str]:
 
 
 def _introduction(rounds: list[Round]) -> str:
-    count = sum(len(latencies) for each in rounds for latencies in each.opened.values())
+    count = sum(len(each.opened[share]) for each in rounds for share in SHARES)
     capacity = [each.capacity for each in rounds]
     return (
         f"The direct transport, {CANDIDATES} candidates. {len(rounds)} rounds in which what {CALLERS[-1]} callers are "
         f"answered, {min(capacity):,.0f} to {max(capacity):,.0f} a second, was the same to {MOST_CHANGED:.0%} before "
-        f"and after. Fitted to {', '.join(map(str, CALLERS))} callers at a time and to lone calls; held against "
-        f"{count:,} calls at random times at shares of that capacity. Times in units of each round's capacity. Then "
+        f"and after. Fitted to {', '.join(map(str, CALLERS))} callers at a time, to lone calls, and to calls "
+        f"at random times at {', '.join(f'{share:.0%}' for share in FITTED_SHARES)} of that; held against {count:,} "
+        "calls at the shares between. Times in units of each round's capacity. Then "
         f"{SERVERS} such servers on machines of their own, {_NETWORK_SECONDS * 1e6:.0f} us away, at 60 % of what they "
         "can answer, users by Zipf's law: those that are balanced by user get what hot users bring."
     )

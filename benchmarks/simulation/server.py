@@ -11,6 +11,8 @@ from simulation.clock import Clock
 
 Request = TypeVar("Request")
 PACE_SECONDS = 0.1
+# What comes within so long of the last one wakes nobody.
+_TOGETHER = 50e-6
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Times:
         wake: until an idle one begins its round, by how long it has been idle: a straight line between the places that
             `idle` gives. A processor that has nothing to do sleeps, and the longer the deeper.
         fixed: each round that has requests to take.
+        event: what wakes the threads of a server when something comes: once for all requests that come together.
         take: taking, checking and planning a request.
         batch: computing a batch, whatever it holds, on another thread.
         compute: a request's part of that.
@@ -33,6 +36,7 @@ class Times:
     wake: tuple[float, ...]
     idle: tuple[float, ...]
     fixed: float
+    event: float
     take: float
     batch: float
     compute: float
@@ -128,6 +132,8 @@ class Server(Generic[Request]):
         self._answering: list[Request] = []
         self._is_awake = False
         self._idle_since = 0.0
+        self._events = 0
+        self._last_arrival = -1.0
         self.waiting = 0
         self.up = True
 
@@ -135,6 +141,9 @@ class Server(Generic[Request]):
         """Now."""
         self.waiting += 1
         self._arrived.append(request)
+        if self._clock.now - self._last_arrival > _TOGETHER:
+            self._events += 1
+        self._last_arrival = self._clock.now
         if not self._is_awake:
             self._is_awake = True
             wake = self._times.wake_after(self._clock.now - self._idle_since)
@@ -151,6 +160,7 @@ class Server(Generic[Request]):
         times, start = self._times, self._clock.now
         taken, self._arrived = self._arrived, []
         computing, self._computing = self._computing, None
+        events, self._events = self._events, 0
         if not (taken or computing):
             self._is_awake = False
             self._idle_since = start
@@ -158,7 +168,7 @@ class Server(Generic[Request]):
         slower = self._chance.lognormvariate(0.0, times.spread) / self._machine.pace(start)
         end = start
         if taken:
-            end = self._stalls.end_of(end, slower * (times.fixed + times.take * len(taken)))
+            end = self._stalls.end_of(end, slower * (times.fixed + times.event * events + times.take * len(taken)))
             # Others count on the starts of work that never fall: so what is stalled is the lane alone.
             self._computing = taken, end + slower * (times.batch + times.compute * len(taken))
         if computing:

@@ -21,6 +21,7 @@ TIMES = Times(
     wake=(10e-6, 500e-6),
     idle=(0.0, 0.001),
     fixed=100e-6,
+    event=10e-6,
     take=50e-6,
     batch=200e-6,
     compute=30e-6,
@@ -29,7 +30,7 @@ TIMES = Times(
     client=40e-6,
 )
 # Of a lone request: the client's part, the way there and back, and each step once.
-LONE = 40e-6 + 2 * 20e-6 + 100e-6 + 50e-6 + 200e-6 + 30e-6 + 60e-6
+LONE = 40e-6 + 2 * 20e-6 + 100e-6 + 10e-6 + 50e-6 + 200e-6 + 30e-6 + 60e-6
 
 
 def test_a_lone_caller_waits_for_each_step_once() -> None:
@@ -78,7 +79,8 @@ def test_a_fit_foretells_what_it_was_not_made_of() -> None:
     times, machine = replace(TIMES, spread=0.3), Machine(stalls_per_second=10.0, stall=0.001)
     measured = {callers: measures(*closed_loop(times, machine, callers, 2_000, seed=99)) for callers in (1, 8, 64)}
     lone = [(idle, LONE + TIMES.wake_after(idle)) for idle in np.arange(0.0001, 0.003, 0.0001)]
-    found = fit(measured, lone, evaluations=100)
+    opened = {2_000.0: measures(2_000.0, open_loop(times, machine, 2_000.0, 5, seed=98))}
+    found = fit(measured, opened, lone, evaluations=100)
     for rate in (1_000, 3_000):
         was, said = (np.median(open_loop(*made, rate, 10)) for made in ((times, machine), (found.times, found.machine)))
         assert said == pytest.approx(was, rel=0.15)
