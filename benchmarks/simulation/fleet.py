@@ -22,6 +22,8 @@ _MOST_TRIES = 4
 _MOST_CHOICES = 5
 _RETRY_SECONDS = 0.005
 _BLOCK = 65_536
+# Times the time in which requests are sent, until the last answers.
+_LAST_ANSWERS = 20
 
 
 @dataclass
@@ -115,7 +117,7 @@ class Fleet:
     fails_at: float | None = None
 
     def run(self, seconds: float, seed: int = 0) -> Outcome:
-        """Sends requests at random times (Poisson) for so long."""
+        """Sends requests at random times (Poisson) for so long, and waits for their answers."""
         return _Run(self, seed).run(seconds)
 
 
@@ -127,6 +129,7 @@ class _Run:
         self._draws = np.random.default_rng(seed)
         self._users: list[int] = []
         self._outcome = Outcome()
+        self._until = 0.0
         self._nodes = [self._node(fleet.slow if number == 0 else 1.0) for number in range(fleet.servers)]
         self._in_balance = list(self._nodes)
         self._sent = dict.fromkeys(self._nodes, 0)
@@ -135,7 +138,8 @@ class _Run:
         self._clock.at(0.0, self._next)
         if self._fleet.fails_at is not None:
             self._clock.at(self._fleet.fails_at, self._fail)
-        self._clock.run(seconds)
+        self._until = seconds
+        self._clock.run(_LAST_ANSWERS * seconds)  # who waits for long has to be counted, too
         self._outcome.busiest = max(self._sent.values()) * len(self._sent) / sum(self._sent.values())
         return self._outcome
 
@@ -147,6 +151,8 @@ class _Run:
         return Server(self._clock, times, self._fleet.machine, self._chance, self._answered)
 
     def _next(self) -> None:
+        if self._clock.now >= self._until:
+            return
         self._clock.at(self._clock.now + self._chance.expovariate(self._fleet.rate), self._next)
         self._send(Request(self._clock.now, self._user()))
 
