@@ -22,7 +22,6 @@ _PARTS = (0.35, 0.55, 0.1)
 _MOST_SPREAD = 0.8
 # Of all time, that a machine stands still.
 _MOST_STALLED = 0.3
-_REQUESTS = 1_500
 _QUANTILES = (0.5, 0.9, 0.99)
 # The median of latencies counts twice.
 _WEIGHTS = np.array([1.0, 2.0, 1.0, 1.0])
@@ -57,7 +56,8 @@ def fit(
     opened: Mapping[float, Figures],
     lone: Sequence[tuple[float, float]],
     paces: tuple[float, ...] = (1.0,),
-    evaluations: int = 250,
+    evaluations: int = 300,
+    seconds: float = 4.0,
 ) -> Fit:
     """Finds the times with which loops of the simulation are most like those that were measured.
 
@@ -66,28 +66,25 @@ def fit(
         opened: the same of calls at random times, by their rate a second.
         lone: what `closed_loop.lone_caller` has found: how long the server had been idle, and what a call took then.
         paces: those of the machine.
-        evaluations: how many guesses are tried, each of some tenths of a second.
+        evaluations: how many guesses are tried, each of about a second.
+        seconds: of each simulated loop. It should meet all paces, and have requests enough for its slowest hundredth.
     """
     waking = _waking(lone, float(closed[1][1]))
 
     def far_off(logs: Figures) -> float:
         times, machine = _unpacked(logs, waking, paces)
-        found = [(measures(*_closed(times, machine, callers)), seen) for callers, seen in closed.items()]
-        found += [(measures(rate, _opened(times, machine, rate)), seen) for rate, seen in opened.items()]
+        found = []
+        for callers, seen in closed.items():
+            requests = int(seconds * seen[0])
+            found.append((measures(*closed_loop(times, machine, callers, requests, seed=callers)), seen))
+        for rate, seen in opened.items():
+            found.append((measures(rate, open_loop(times, machine, rate, seconds, seed=int(rate))), seen))
         return float(np.mean([_WEIGHTS @ np.log(simulated / seen) ** 2 for simulated, seen in found]))
 
     start = np.log(_first_guess(closed))
     simplex = np.vstack([start, start + 0.5 * np.eye(len(start))])
     found = minimize(far_off, start, method="Nelder-Mead", options={"maxfev": evaluations, "initial_simplex": simplex})
     return Fit(*_unpacked(found.x, waking, paces), math.sqrt(found.fun / _WEIGHTS.sum()))
-
-
-def _closed(times: Times, machine: Machine, callers: int) -> tuple[float, list[float]]:
-    return closed_loop(times, machine, callers, _REQUESTS + 20 * callers, seed=callers)
-
-
-def _opened(times: Times, machine: Machine, rate: float) -> list[float]:
-    return open_loop(times, machine, rate, _REQUESTS / rate, seed=int(rate))
 
 
 def _first_guess(measured: Mapping[int, Figures]) -> tuple[float, ...]:

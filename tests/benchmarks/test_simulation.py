@@ -80,7 +80,7 @@ def test_a_fit_foretells_what_it_was_not_made_of() -> None:
     measured = {callers: measures(*closed_loop(times, machine, callers, 2_000, seed=99)) for callers in (1, 8, 64)}
     lone = [(idle, LONE + TIMES.wake_after(idle)) for idle in np.arange(0.0001, 0.003, 0.0001)]
     opened = {2_000.0: measures(2_000.0, open_loop(times, machine, 2_000.0, 5, seed=98))}
-    found = fit(measured, opened, lone, evaluations=100)
+    found = fit(measured, opened, lone, evaluations=100, seconds=0.5)
     for rate in (1_000, 3_000):
         was, said = (np.median(open_loop(*made, rate, 10)) for made in ((times, machine), (found.times, found.machine)))
         assert said == pytest.approx(was, rel=0.15)
