@@ -199,7 +199,8 @@ def test_a_stop_gives_up_what_is_being_loaded(
     server = start_server(*flags, models=models).wait_until_ready()
     for program in cache.iterdir():
         program.unlink()  # so that the next version takes long
-    with RankingClient(server.address, timeout=LOAD_SECONDS) as client, ThreadPoolExecutor(1) as pool:
+    # Without retries: another attempt may find nobody there any more, and would say that.
+    with RankingClient(server.address, timeout=LOAD_SECONDS, retry=None) as client, ThreadPoolExecutor(1) as pool:
         add(models, template, 2)
         asked = None if watches else pool.submit(client.reload)
         until = time.monotonic() + LOAD_SECONDS
