@@ -119,7 +119,10 @@ def _scaled(rounds: list[Round], share: float, unit: float) -> list[float]:
 
 
 def _paces(rounds: list[Round]) -> tuple[float, ...]:
-    """What was answered in each tenth of a second, with the most callers, as a share of the round's mean."""
+    """What was answered in each PACE_SECONDS, with the most callers, as a share of the round's mean.
+
+    Long enough to hold many batches: where some tens are answered at once, a tenth of a second has one more or less.
+    """
     places = np.arange(0, _CLOSED_SECONDS + PACE_SECONDS / 2, PACE_SECONDS)
     counts = [np.histogram(each.closed[CALLERS[-1]].ends, places)[0] for each in rounds]
     return tuple(float(pace) for each in counts for pace in np.maximum(each / each.mean(), 0.1))

@@ -14,7 +14,7 @@ from simulation.callers import closed_loop, open_loop
 from simulation.server import Machine, Times
 
 _WAY = 20e-6
-# With these a search begins: seconds of a client for a request and of an event, how rounds differ, stalls a second and
+# With these a search begins: seconds of a client for a request and of an event, how steps differ, stalls a second and
 # their seconds.
 _CLIENT, _EVENT, _SPREAD, _STALLS, _STALL = 40e-6, 30e-6, 0.3, 10.0, 0.001
 # How the rest of a lone call is shared out: a round, a batch, a request in it.
@@ -56,8 +56,8 @@ def fit(
     opened: Mapping[float, Figures],
     lone: Sequence[tuple[float, float]],
     paces: tuple[float, ...] = (1.0,),
-    evaluations: int = 300,
-    seconds: float = 4.0,
+    evaluations: int = 220,
+    seconds: float = 3.0,
 ) -> Fit:
     """Finds the times with which loops of the simulation are most like those that were measured.
 

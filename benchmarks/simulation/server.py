@@ -10,7 +10,7 @@ import numpy as np
 from simulation.clock import Clock
 
 Request = TypeVar("Request")
-PACE_SECONDS = 0.1
+PACE_SECONDS = 0.4
 # What comes within so long of the last one wakes nobody.
 _TOGETHER = 50e-6
 
@@ -30,7 +30,7 @@ class Times:
         answer: answering a request.
         way: from a client to the server, and back: each.
         client: what a client's only thread does for a request, half before it is sent and half when it is answered.
-        spread: standard deviation of the logarithm of what a round takes.
+        spread: standard deviation of the logarithm of what a step takes.
     """
 
     wake: tuple[float, ...]
@@ -86,7 +86,7 @@ class Machine:
     Attributes:
         stalls_per_second: how often it stands still.
         stall: for how long, in seconds, on average (exponential).
-        paces: how much of its work it does in each tenth of a second, 1 on average, where others take a part of it;
+        paces: how much of its work it does in each PACE_SECONDS, 1 on average, where others take a part of it;
             again and again from the beginning.
     """
 
@@ -146,7 +146,7 @@ class Server(Generic[Request]):
         self._last_arrival = self._clock.now
         if not self._is_awake:
             self._is_awake = True
-            wake = self._times.wake_after(self._clock.now - self._idle_since)
+            wake = self._slower(self._times.wake_after(self._clock.now - self._idle_since))
             self._clock.at(self._stalls.end_of(self._clock.now, wake), self._round)
 
     def fail(self) -> list[Request]:
@@ -165,18 +165,21 @@ class Server(Generic[Request]):
             self._is_awake = False
             self._idle_since = start
             return
-        slower = self._chance.lognormvariate(0.0, times.spread) / self._machine.pace(start)
         end = start
         if taken:
-            end = self._stalls.end_of(end, slower * (times.fixed + times.event * events + times.take * len(taken)))
+            end = self._stalls.end_of(end, self._slower(times.fixed + times.event * events + times.take * len(taken)))
             # Others count on the starts of work that never fall: so what is stalled is the lane alone.
-            self._computing = taken, end + slower * (times.batch + times.compute * len(taken))
+            self._computing = taken, end + self._slower(times.batch + times.compute * len(taken))
         if computing:
             answered, ready = computing
-            end = self._stalls.end_of(max(end, ready), slower * times.answer * len(answered))
+            end = self._stalls.end_of(max(end, ready), self._slower(times.answer * len(answered)))
             self._answering = answered
             self._clock.at(end, self._answer)
         self._clock.at(end, self._round)
+
+    def _slower(self, work: float) -> float:
+        """How long a step takes this time."""
+        return work * self._chance.lognormvariate(0.0, self._times.spread) / self._machine.pace(self._clock.now)
 
     def _answer(self) -> None:
         answered, self._answering = self._answering, []
