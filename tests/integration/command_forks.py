@@ -244,9 +244,12 @@ def _run(start: _Start, streams: list[int]) -> NoReturn:
         os.dup2(stream, number)
         os.close(stream)
     # Those that there are know what kind of file was there before.
-    sys.stdin = sys.__stdin__ = os.fdopen(0, "r", encoding="utf-8", closefd=False)  # type: ignore[misc]  # Final, but not in a new process
-    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, encoding="utf-8", closefd=False)  # type: ignore[misc]
+    for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        mode = "r" if descriptor == 0 else "w"
+        file = os.fdopen(descriptor, mode, 1 if name == "stderr" else -1, encoding="utf-8", closefd=False)
+        # By name, as the second ones are final for the types: they are those of another process here.
+        setattr(sys, name, file)
+        setattr(sys, f"__{name}__", file)
     os.chdir(start.directory)
     os.environ.clear()
     os.environ.update(start.environment)
