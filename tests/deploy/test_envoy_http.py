@@ -48,8 +48,9 @@ def test_a_refusal_in_json_says_which_field(envoy: EnvoyProcess) -> None:
     status, _, body = envoy.post(RANK, b'{"user_id": 3, "candidate_ids": [5], "top_k": -1}')
     error = json.loads(body)
     assert (status, error["code"]) == (400, grpc.StatusCode.INVALID_ARGUMENT.value[0])
-    (detail,) = error["details"]
+    detail, request = error["details"]
     assert detail["@type"] == "type.googleapis.com/google.rpc.BadRequest"
+    assert request["@type"] == "type.googleapis.com/google.rpc.RequestInfo"  # the id is one that Envoy has made
     (violation,) = detail.get("field_violations") or detail["fieldViolations"]
     assert violation["field"] == "top_k"
     assert "-1" in violation["description"]
@@ -108,7 +109,8 @@ def test_refusals_keep_their_details(envoy: EnvoyProcess) -> None:
     error: Any = raised.value
     status = rpc_status.from_call(error)
     assert status is not None
-    assert [detail.type_url.rpartition("/")[2] for detail in status.details] == ["google.rpc.BadRequest"]
+    kinds = [detail.type_url.rpartition("/")[2] for detail in status.details]
+    assert kinds == ["google.rpc.BadRequest", "google.rpc.RequestInfo"]
 
 
 def test_the_callers_request_id_is_kept(envoy: EnvoyProcess) -> None:
