@@ -1,6 +1,6 @@
 """The calls of ModelService, of the asyncio client."""
 
-# ruff: noqa: ASYNC109  # as in the client
+# ruff: noqa: ASYNC109  # the timeout is the call's deadline: the server gets to know it, too
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping

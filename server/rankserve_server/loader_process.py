@@ -44,7 +44,7 @@ def import_loading() -> None:
     for name in _NOT_NEEDED:
         sys.modules[name] = None  # type: ignore[assignment]  # to import it fails, as where it is not installed
     from rankserve_server import loading  # noqa: F401, it is imported for what it brings along
-    from rankserve_training.model import backend, folded, generic, two_tower  # noqa: F401, likewise: Keras
+    from rankserve_training.model import backend, folded, generic, two_tower  # noqa: F401, for Keras, which they import
 
 
 def load_into(request: LoadRequest, stream: BinaryIO) -> None:

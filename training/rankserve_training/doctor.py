@@ -12,8 +12,8 @@ _LIBRARIES = ("tensorflow", "tensorflow_datasets", "matplotlib")
 
 def findings(
     settings: Mapping[str, Any],
-    given: frozenset[str],  # noqa: ARG001  # as the other packages' functions
-    announce: Callable[[str], None],  # noqa: ARG001  # likewise
+    given: frozenset[str],  # noqa: ARG001  # `doctor` gives it to every package
+    announce: Callable[[str], None],  # noqa: ARG001  # `doctor` gives it to every package
 ) -> Iterator[dict[str, str]]:
     """Looks without importing TensorFlow.
 

@@ -19,7 +19,7 @@ class EncodedMessage:
     def __init__(self, encoded: bytes) -> None:
         self._encoded = encoded
 
-    def SerializeToString(self) -> bytes:  # noqa: N802, a message's
+    def SerializeToString(self) -> bytes:  # noqa: N802, Ray calls it, as it does of messages
         """The bytes."""
         return self._encoded
 

@@ -54,7 +54,7 @@ class RayTransport:
         self._calls = Calls()
         self._health = AsyncHealthService(Health(HEALTH_NAMES))
         self._handlers = _Handlers()
-        registry: Any = registry_of(self._handlers, counts.new_calls())  # type: ignore[arg-type]  # it does for one
+        registry: Any = registry_of(self._handlers, counts.new_calls())  # type: ignore[arg-type]  # what is used of a grpc.Server, it has
         scoring = AsyncScoring(planner, self._waiter, self._calls, config.limits.max_stream_requests)
         register_services(registry, scoring, planner, models, self._health, protocols)
 

@@ -112,7 +112,7 @@ def _naming(ended: CallStatus, request_id: str) -> CallStatus:
     if not request_id:
         return ended
     (key, details), *others = ended.trailers
-    assert isinstance(details, bytes)  # noqa: S101, of a key that ends in `-bin`
+    assert isinstance(details, bytes)  # noqa: S101, for the type checker: the key ends in `-bin`
     named = details + _before_id(len(request_id)) + request_id.encode()
     return CallStatus(ended.code, ended.message, ((key, named), *others))
 

@@ -44,7 +44,7 @@ def download(url: str, target: Path, sha256: str, seconds: float) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310  # see `_ask`
+        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=seconds) as answer:  # noqa: S310  # TFDS' address, or a caller's in code
             shutil.copyfileobj(answer, file)
         check_sha256(Path(partial), sha256, url)
         Path(partial).replace(target)

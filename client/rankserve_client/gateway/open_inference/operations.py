@@ -36,7 +36,7 @@ _EXAMPLE = {
 _NOT_READY = (HTTPStatus.SERVICE_UNAVAILABLE.value, "Not ready.")
 
 
-async def live(call: Call) -> Live:  # noqa: ARG001, it answers whatever is asked
+async def live(_call: Call) -> Live:
     """Whether the gateway lives."""
     return Live(live=True)
 
@@ -46,7 +46,7 @@ async def ready(call: Call) -> Response:
     return _told(Ready(ready=await call.upstream.is_serving()))
 
 
-async def server_metadata(call: Call) -> ServerMetadata:  # noqa: ARG001, it is the same for everybody
+async def server_metadata(_call: Call) -> ServerMetadata:
     """Who answers."""
     return ServerMetadata("rankserve", __version__, ["binary_tensor_data"])
 

@@ -129,7 +129,7 @@ def _status(model: ModelInfo) -> VersionStatus:
     states = {"loading": "LOADING", "ready": "AVAILABLE", "failed": "END", "unknown": "UNKNOWN"}
     failed = model.state == "failed"
     said = Status("UNKNOWN" if failed else "OK", model.state_message if failed else "")
-    return VersionStatus(str(model.version), states[model.state], said)  # type: ignore[arg-type]  # of these literals
+    return VersionStatus(str(model.version), states[model.state], said)  # type: ignore[arg-type]  # a dict's values are no literals for mypy
 
 
 OPERATIONS = (
