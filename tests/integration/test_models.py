@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -21,8 +22,8 @@ def listed(channel: grpc.Channel) -> list[models_pb2.Model]:
     return list(stub.ListModels(models_pb2.ListModelsRequest(), timeout=10).models)
 
 
-def got(channel: grpc.Channel, **selector: str | int) -> models_pb2.Model:
-    request = models_pb2.GetModelRequest(model=Selector(**selector))  # type: ignore[arg-type]
+def got(channel: grpc.Channel, **selector: Any) -> models_pb2.Model:
+    request = models_pb2.GetModelRequest(model=Selector(**selector))
     return models_pb2_grpc.ModelServiceStub(channel).GetModel(request, timeout=10).model
 
 
@@ -54,6 +55,20 @@ def test_what_is_not_there_is_not_found(channel: grpc.Channel, selector: dict[st
     with pytest.raises(grpc.RpcError) as caught:
         got(channel, **selector)
     assert status_of(caught.value).code == code_pb2.NOT_FOUND
+
+
+@pytest.mark.parametrize("transport", ["aio", "direct"])
+def test_bytes_that_are_no_message_are_refused(start_server: StartServer, transport: str) -> None:
+    server = start_server("--transport", transport).wait_until_ready()
+    with grpc.insecure_channel(server.address) as channel:
+        for method in models_pb2.DESCRIPTOR.services_by_name["ModelService"].methods:
+            call: Any = channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}")
+            with pytest.raises(grpc.RpcError) as caught:
+                call(b"\xff\xff\xff\x07", timeout=10)
+            status = status_of(caught.value)
+            assert status.code == code_pb2.INVALID_ARGUMENT, method.name
+            assert f"is not a {method.input_type.full_name}" in status.message
+    assert "Traceback" not in server.stop().errors
 
 
 @pytest.fixture

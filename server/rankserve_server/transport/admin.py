@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
 from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.security.access import Access
@@ -18,7 +17,13 @@ from rankserve_server.security.interceptors import GateInterceptor
 from rankserve_server.service.model_service import ModelService
 from rankserve_server.starting import StartError, bound
 from rankserve_server.transport.protocol_handlers import threaded_handlers
-from rankserve_server.transport.services import LAST_BYTES_SECONDS, channel_options, enable_reflection, registry_of
+from rankserve_server.transport.services import (
+    LAST_BYTES_SECONDS,
+    MODEL_SERVICE,
+    channel_options,
+    enable_reflection,
+    registry_of,
+)
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
@@ -86,7 +91,7 @@ class AdminServer:
             options=channel_options(self._config),
         )
         registry = registry_of(server, self._calls, self._observer)
-        models_pb2_grpc.add_ModelServiceServicer_to_server(self._models, registry)
+        registry.add_registered_method_handlers(MODEL_SERVICE, threaded_handlers(self._models.answers()))
         for service in self._protocols:
             registry.add_registered_method_handlers(service.name, threaded_handlers({**service.quick, **service.slow}))
         if self._config.security.reflection != "off":

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import grpc
 from grpc_health.v1 import health_pb2
 
-from rankserve.v1 import models_pb2_grpc
 from rankserve_server.config import ServerConfig
 from rankserve_server.protocols.service import ProtocolService
 from rankserve_server.security.access import Access
@@ -18,7 +17,14 @@ from rankserve_server.service.model_service import ModelService
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport.lane import Lane
 from rankserve_server.transport.protocol_handlers import threaded_handlers
-from rankserve_server.transport.services import HEALTH_NAMES, LAST_BYTES_SECONDS, add_port, channel_options, registry_of
+from rankserve_server.transport.services import (
+    HEALTH_NAMES,
+    LAST_BYTES_SECONDS,
+    MODEL_SERVICE,
+    add_port,
+    channel_options,
+    registry_of,
+)
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.server_counts import ServerCounts
@@ -65,7 +71,7 @@ class DirectTransport:
             observer,
         )
         registry = registry_of(self._server, calls, observer)
-        models_pb2_grpc.add_ModelServiceServicer_to_server(models, registry)
+        registry.add_registered_method_handlers(MODEL_SERVICE, threaded_handlers(models.answers()))
         for service in protocols:
             registry.add_registered_method_handlers(service.name, threaded_handlers(service.slow))
 
