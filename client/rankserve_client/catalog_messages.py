@@ -30,6 +30,10 @@ def to_search_request(
     check_selector(model, version, alias)
     if not isinstance(text, str):
         raise TypeError(f"`text` must be a string. Received: `text` = {text!r}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"`text` must be text that UTF-8 can hold. Received: `text` = {text!r}") from None
     return catalog_pb2.SearchItemsRequest(model=to_selector(model, version, alias), text=text, limit=_limit(limit))
 
 

@@ -87,6 +87,7 @@ async def test_failures_are_those_of_every_call(client: AnyClient, server: Scrip
         ("items", ([2**63],), {}, "`item_ids` has a value that is not allowed"),
         ("items", (7,), {}, "`item_ids` must be an iterable"),
         ("search_items", (7,), {}, "`text` must be a string"),
+        ("search_items", ("\ud800",), {}, "`text` must be text that UTF-8 can hold"),
         ("search_items", (), {"limit": 0}, "`limit` must be an integer from 1"),
         ("user", ("7",), {}, "`user_id` must be an integer"),
         ("user", (7,), {"limit": 2**31}, "`limit` must be an integer from 1"),

@@ -30,9 +30,12 @@ def load(plan: Plan) -> Counts:
         return run_load(plan, connections, itertools.cycle(pool), time.monotonic()).counts
 
 
-def one_at_a_time(request: ranking_pb2.RankRequest, lock: threading.Lock = threading.Lock()) -> Any:  # noqa: B008
+_ONE = threading.Lock()
+
+
+def one_at_a_time(request: ranking_pb2.RankRequest) -> Any:
     """A server that can do 1 / SERVICE_TIME requests a second."""
-    with lock:
+    with _ONE:
         time.sleep(SERVICE_TIME)
     return echo(request)
 

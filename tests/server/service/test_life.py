@@ -188,7 +188,7 @@ class TestHealth:
 
     async def test_probes_are_answered_beside_open_reflection_streams(self, serve: Serve) -> None:
         async with serve() as server:
-            stub: Any = reflection_pb2_grpc.ServerReflectionStub(server.channel)  # type: ignore[arg-type]
+            stub: Any = reflection_pb2_grpc.ServerReflectionStub(server.channel)  # type: ignore[arg-type]  # for its stubs, an aio channel is none
             streams = [stub.ServerReflectionInfo() for _ in range(20)]
             for stream in streams:
                 await stream.write(reflection_pb2.ServerReflectionRequest(list_services=""))
