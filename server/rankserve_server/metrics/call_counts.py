@@ -40,9 +40,10 @@ class MethodCounts:
         sent: messages to callers.
         codes: calls that ended, by the number of their status code.
         handling: seconds from a call's arrival to its status.
+        just_answered: when the unary calls came that ended well since `count_answered`.
     """
 
-    __slots__ = ("codes", "handling", "labels", "received", "sent", "started")
+    __slots__ = ("codes", "handling", "just_answered", "labels", "received", "sent", "started")
 
     def __init__(self, labels: tuple[str, str, str]) -> None:
         self.labels = labels
@@ -51,18 +52,23 @@ class MethodCounts:
         self.sent = 0
         self.codes = [0] * _CODES
         self.handling = Distribution(_SECONDS)
+        self.just_answered: list[float] = []
 
     def ended(self, code: int, since: float) -> None:
         """Counts the end of a call that came at a time of `time.monotonic`."""
         self.codes[code] += 1
         self.handling.add(time.monotonic() - since)
 
-    def answered(self, since: float) -> None:
-        """Counts a unary call that ended well, with its messages: at once, as most calls are of that kind."""
-        self.received += 1
-        self.sent += 1
-        self.codes[0] += 1
-        self.handling.add(time.monotonic() - since)
+    def count_answered(self) -> None:
+        """Counts those of `just_answered`, with their messages: together, as that takes a fraction of the time."""
+        count = len(self.just_answered)
+        if count:
+            now = time.monotonic()
+            self.received += count
+            self.sent += count
+            self.codes[0] += count
+            self.handling.extend([now - since for since in self.just_answered])
+            self.just_answered.clear()
 
     def add_from(self, other: "MethodCounts") -> None:
         """Counts what another one has counted."""

@@ -220,11 +220,11 @@ class Planner:
             RequestError: where that cannot answer it.
         """
         plan = Plan(query, model)
-        counts = None
-        if self._counted and model.counts.planned(plan.count, plan.unknown_items, plan.user_row != 0, alias):
+        counts, count = None, plan.count
+        if self._counted and model.counts.planned(count, plan.unknown_items, plan.user_row != 0, alias):
             counts = model.counts
         jobs = []
-        if plan.count:
+        if count:
             engine, name, version = model.engine, model.name, model.version
             jobs.append(ScoreJob(engine, plan.user_row, plan.item_rows, deadline, plan.newcomer, name, version))
         return PlannedRequest(query, plan, model, self._encoder(model), jobs, self._shadows, counts)

@@ -130,6 +130,8 @@ class Lane:
             observer: sees calls; likewise.
         """
         self._call_counts = calls
+        # Of the methods whose calls are scored.
+        self._counted: list[MethodCounts] = []
         self.observer = observer
         self.planner = planner
         self.limits = limits
@@ -157,6 +159,8 @@ class Lane:
         """Takes calls; once the server has started."""
         for method, (call_type, requested) in self._call_types.items():
             counts = None if self._call_counts is None else self._call_counts.of(method)
+            if counts is not None and requested == _SCORED:
+                self._counted.append(counts)
             arrivals = _Arrivals(self, self._queue, method, call_type, counts)
             for _ in range(requested):
                 arrivals.ask()
@@ -254,6 +258,8 @@ class Lane:
                 request.send()
             except Exception:  # whatever it is, it must not end the thread
                 _log.exception("Answering a request failed.")
+        for counts in self._counted:
+            counts.count_answered()
 
 
 def _shutting_down() -> NotReadyError:

@@ -47,10 +47,11 @@ class LaneCall(ABC):
     """What all calls have in common.
 
     Attributes:
+        deadline: the caller's, on the clock of `time.monotonic`; infinite where there is none.
         seen: what is noted of it; None where nobody sees calls.
     """
 
-    __slots__ = ("_arrival", "_arrived", "_call", "_close_watched", "_counts", "_lane", "seen")
+    __slots__ = ("_arrival", "_arrived", "_call", "_close_watched", "_counts", "_lane", "deadline", "seen")
 
     def __init__(self, lane: "Lane", arrival: Any, counts: "MethodCounts | None") -> None:
         """A call that has arrived; `counts` is where it counts, None where nobody does."""
@@ -58,7 +59,9 @@ class LaneCall(ABC):
         self._counts = counts
         if counts is not None:
             counts.started += 1
-            self._arrived = time.monotonic()
+        self._arrived = time.monotonic()
+        # At once: the core tells it by the wall clock, which may jump later.
+        self.deadline: float = arrival.call_details.deadline - time.time() + self._arrived
         # Kept until the call is over: the core writes into what it owns.
         self._arrival = arrival
         self._call = arrival.call
@@ -72,11 +75,6 @@ class LaneCall(ABC):
     def refuse(self, error: Exception) -> None:
         """Ends the call before it starts."""
         self._fail(error, started=False, tag=Notice(nothing))
-
-    def deadline(self) -> float:
-        """The caller's deadline on the clock of `time.monotonic`; infinite where there is none."""
-        deadline: float = self._arrival.call_details.deadline
-        return deadline - time.time() + time.monotonic()
 
     def _count_received(self) -> None:
         if self._counts is not None:
@@ -140,7 +138,7 @@ class _UnaryCall(LaneCall):
         """Refuses the call where there is no room for it; `coming` requests are before it and not queued yet."""
         lane = self._lane
         # One that drains tells it to go elsewhere.
-        refusal = None if lane.draining else lane.jobs.refusal(self.deadline(), coming)
+        refusal = None if lane.draining else lane.jobs.refusal(self.deadline, coming)
         if refusal is None:
             return False
         lane.in_flight += 1
@@ -168,7 +166,7 @@ class _UnaryCall(LaneCall):
             trailing = () if self.seen is None else self.seen.trailers
             grpc_core.send_answer(self._call, self._answer, self._close_watched, self, trailing)
             if self._counts is not None:
-                self._counts.answered(self._arrived)
+                self._counts.just_answered.append(self._arrived)
             if self.seen is not None:
                 self.seen.answered(self._planned, self.message or b"", self._answer)
                 self.seen.end(grpc_core.OK)
@@ -221,7 +219,7 @@ class RankCall(_UnaryCall):
     __slots__ = ()
 
     def _plan(self, message: bytes, plain: PlainRequest | None) -> Planned:
-        return self._lane.planner.plan_message(message, plain, self.deadline())
+        return self._lane.planner.plan_message(message, plain, self.deadline)
 
 
 class BatchCall(_UnaryCall):
@@ -230,7 +228,7 @@ class BatchCall(_UnaryCall):
     __slots__ = ()
 
     def _plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:
-        return self._lane.planner.plan_batch_rank(message, self.deadline())
+        return self._lane.planner.plan_batch_rank(message, self.deadline)
 
 
 class ScoredCall(_UnaryCall):
@@ -243,7 +241,7 @@ class ScoredCall(_UnaryCall):
         self._plan_message = plan
 
     def _plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:
-        return self._plan_message(message, self.deadline())
+        return self._plan_message(message, self.deadline)
 
 
 class Notice:

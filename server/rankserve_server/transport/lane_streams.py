@@ -134,7 +134,7 @@ class RankStreamCall(StreamCall):
     __slots__ = ()
 
     def plan(self, message: bytes, plain: PlainRequest | None) -> Planned:
-        return self._lane.planner.plan_message(message, plain, self.deadline())
+        return self._lane.planner.plan_message(message, plain, self.deadline)
 
     def refusal_of(self, message: bytes, error: Exception) -> bytes:
         return encoded_refusal(message, error)
@@ -150,7 +150,7 @@ class ScoredStreamCall(StreamCall):
         self._scored = scored
 
     def plan(self, message: bytes, _plain: PlainRequest | None) -> Planned:
-        return self._scored.plan(message, self.deadline())
+        return self._scored.plan(message, self.deadline)
 
     def refusal_of(self, message: bytes, error: Exception) -> bytes:
         return self._scored.refuse(message, error)
@@ -205,7 +205,7 @@ class _StreamAnswer:
                 job.abandoned = True
 
     def _queue_jobs(self, plain: PlainRequest | None) -> list[ScoreJob]:
-        if (refusal := self._lane.jobs.refusal(self._call.deadline())) is not None:
+        if (refusal := self._lane.jobs.refusal(self._call.deadline)) is not None:
             raise refusal
         self._planned = self._call.plan(self.message, plain)
         jobs = self._planned.jobs
