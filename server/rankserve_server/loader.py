@@ -7,10 +7,8 @@ steps of some milliseconds, between which requests are answered.
 import hashlib
 import logging
 import signal
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -26,6 +24,7 @@ from rankserve_server.load_steps import LoadSteps
 from rankserve_server.loaded_model import LoadedModel
 from rankserve_server.loader_forks import ForkedProcess, LoaderForks
 from rankserve_server.loader_messages import LoadReport, LoadRequest, Priority
+from rankserve_server.loader_watch import CRASHED, LoaderWatch, StarvedError
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_server.observing.observing_config import LogFormat, LogLevel
 from rankserve_training.artifact import Artifact, ArtifactError, read_artifact
@@ -43,15 +42,6 @@ _log = logging.getLogger(__name__)
 
 # What this process itself does of it has this share of a thread.
 _LEAST_SHARE = 0.25
-_MOST_SECONDS = 900.0
-_STEP_SECONDS = 0.01
-# Beside a serving version a load has what nobody else wants of the processors. Where that is nothing, it would never
-# end: so when it has waited for a processor for so long, it begins anew with a low priority, which others notice.
-_MOST_WAITED_SECONDS = 10.0
-# To look takes a file for each of its threads.
-_LOOK_SECONDS = 0.25
-# The fault of a version that the process that loads it does not survive.
-_CRASHED = "crashed"
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ class VersionLoader:
         if beside_serving:
             try:
                 return self._load(directory, "idle")
-            except _StarvedError:
+            except StarvedError:
                 _log.info("%s: nothing is left of the processors to load it with; it takes a part now.", directory)
         return self._load(directory, "low" if beside_serving else "normal")
 
@@ -114,7 +104,7 @@ class VersionLoader:
         )
         with (
             self.forks.fork(request, self.checkpoint) as process,
-            _Watch(process, self.checkpoint, priority) as watch,
+            LoaderWatch(process, self.checkpoint, priority) as watch,
         ):
             try:
                 return self._received(directory, process, trusted_keys, priority)
@@ -175,7 +165,7 @@ class VersionLoader:
             raise MemoryShortageError(f"{directory}: there is too little memory for its tables") from error
         except EOFError as error:
             raise ArtifactError(
-                f"{directory}: the process that loads it ended before it had handed it over", _CRASHED
+                f"{directory}: the process that loads it ended before it had handed it over", CRASHED
             ) from error
         model = LoadedModel(artifact.manifest, artifact.catalog, artifact.users, engine, artifact.read_newcomers())
         try:
@@ -208,74 +198,12 @@ class _Paced:
         self._since = time.thread_time()
 
 
-class _StarvedError(Exception):
-    """A process that has what others leave is left nothing."""
-
-
-class _Watch:
-    """Bounds a process until the engine is here.
-
-    It is ended where it takes too long, nobody wants its result any more, or it gets no processor.
-    """
-
-    def __init__(self, process: ForkedProcess, checkpoint: Callable[[], None], priority: Priority) -> None:
-        self._process = process
-        self._checkpoint = checkpoint
-        self._may_starve = priority == "idle"
-        self._over = threading.Event()
-        self._found: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="rankserve-load-watch")
-
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def raise_found(self) -> None:
-        """Raises what ended the process, if it was the watch."""
-        if self._found is not None:
-            raise self._found
-
-    def _run(self) -> None:
-        now = look_next = time.monotonic()
-        until = now + _MOST_SECONDS
-        while not self._over.wait(_STEP_SECONDS):
-            try:
-                self._checkpoint()
-                now = time.monotonic()
-                if now > until:
-                    raise ArtifactError(f"loading takes more than {_MOST_SECONDS:g} s; it was ended", _CRASHED)
-                if self._may_starve and now > look_next:
-                    if seconds_waited(self._process.pid) > _MOST_WAITED_SECONDS:
-                        raise _StarvedError
-                    look_next = now + _LOOK_SECONDS
-            except BaseException as error:  # whatever it is, it belongs to the thread that waits
-                self._found = error
-                self._process.kill()
-                return
-
-
-def seconds_waited(pid: int) -> float:
-    """How long one of a process' threads was ready to run, and had no processor; of that which has waited longest.
-
-    Where the compiler's threads get none, the one that has started them sleeps. 0 where the kernel does not say.
-    """
-    longest = 0
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with suppress(OSError, IndexError):
-            longest = max(longest, int(path.read_text(encoding="utf-8").split()[1]))
-    return longest / 1e9
-
-
 def _ending(directory: Path, process: ForkedProcess) -> ArtifactError:
     code = process.wait()
     if code == -signal.SIGKILL:
         return MemoryShortageError(f"{directory}: the process that loads it was killed; is there too little memory?")
     if code < 0:
         return ArtifactError(
-            f"{directory}: the process that loads it was ended by {signal.Signals(-code).name}", _CRASHED
+            f"{directory}: the process that loads it was ended by {signal.Signals(-code).name}", CRASHED
         )
-    return ArtifactError(f"{directory}: the process that loads it ended with {code}; the log says more", _CRASHED)
+    return ArtifactError(f"{directory}: the process that loads it ended with {code}; the log says more", CRASHED)

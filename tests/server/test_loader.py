@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rankserve_server import loader as loader_module
+from rankserve_server import loader_watch
 from rankserve_server.loaded_model import LoadedModel
-from rankserve_server.loader import VersionLoader, seconds_waited
+from rankserve_server.loader import VersionLoader
 from rankserve_server.loader_forks import LoaderForks
 from rankserve_server.machine import MachineError, MemoryShortageError, check_memory
 from rankserve_training.artifact import ArtifactError
@@ -152,7 +152,7 @@ def test_libraries_that_cannot_be_imported(
 
 
 def test_one_that_takes_too_long(published: Published, forks: LoaderForks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader_module, "_MOST_SECONDS", 0.2)
+    monkeypatch.setattr(loader_watch, "_MOST_SECONDS", 0.2)
     with pytest.raises(ArtifactError, match=r"loading takes more than 0.2 s"):
         VersionLoader(go_on, forks=forks).load(published.directory)
     assert not children()
@@ -182,7 +182,8 @@ def test_one_that_they_leave_nothing_takes_a_part(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(loader_module, "_MOST_WAITED_SECONDS", 0.0)
+    monkeypatch.setattr(loader_watch, "_STARVED_SECONDS", -1.0)
+    monkeypatch.setattr(loader_watch, "_STARVED_SHARE", 2.0)
     caplog.set_level("INFO")
     found: set[tuple[int, int]] = set()
     lowest = min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
@@ -202,30 +203,6 @@ def test_one_that_they_leave_nothing_takes_a_part(
     assert (os.SCHED_OTHER, lowest) in found
     assert "nothing is left of the processors to load it with" in caplog.text
     assert not children()
-
-
-def test_a_thread_that_waits_counts_where_the_others_sleep() -> None:
-    processor = min(os.sched_getaffinity(0))
-    spin = f"import os, threading; os.sched_setaffinity(0, {{{processor}}}); "
-    starving = spin + (
-        "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); "
-        "exec('def run():\\n while True: pass'); threading.Thread(target=run, daemon=True).start(); "
-        "threading.Event().wait(60)"
-    )
-    with ExitStack() as stack:
-        for code in (spin + "exec('while True: pass')", starving):
-            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", code]))
-            stack.callback(process.kill)
-        until = time.monotonic() + 60
-        # The first thread waits too, until it has started the other one.
-        while seconds_waited(process.pid) - waited_by_first_thread(process.pid) < 0.5:
-            assert time.monotonic() < until
-            time.sleep(0.01)
-
-
-def waited_by_first_thread(pid: int) -> float:
-    """Seconds."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
 
 
 def test_one_that_loads_ends_with_a_server_that_is_killed(published: Published) -> None:
