@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="package")
 def _little_optimised() -> Iterator[None]:
-    """As quickly as possible, here and in the processes that are started; whole trainings are tested as users run them."""
+    """Here and in the processes that are started; whole trainings are tested as users run them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
         jax.config.update("jax_disable_most_optimizations", True)
