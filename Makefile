@@ -44,8 +44,8 @@ help:
 
 # $(INSTALLING) stands until all is installed. Where it is found, an earlier set-up was cut short, which pip can mistake
 # for a complete one: then .venv is made anew. Renaming keeps the time at which set-up began, so that a later change of
-# pyproject.toml counts. The lock has hashes of every release's files for every platform; the checkout itself, which has
-# none, is installed by what the lock has brought.
+# pyproject.toml counts. The lock has hashes of every release's files for every platform, and uv, which installs the rest,
+# is among them; the checkout itself, which has none, is installed by what the lock has brought.
 $(INSTALLED): pyproject.toml requirements.lock client/rankserve_client/version.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "rankserve needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -53,11 +53,11 @@ $(INSTALLED): pyproject.toml requirements.lock client/rankserve_client/version.p
 		|| { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV): some minutes and 3 GB with TensorFlow"
 	@if [ -e $(INSTALLING) ]; then rm -rf $(VENV); fi
-	@mkdir -p $(VENV) && touch $(INSTALLING)
+	@mkdir -p $(VENV) && awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock >$(INSTALLING)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes \
-		--requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	.ci/install $(BIN)/python --require-hashes --requirement $(INSTALLING)
+	.ci/install $(BIN)/python --require-hashes --requirement requirements.lock
+	.ci/install $(BIN)/python --no-deps --no-build-isolation --editable .
 	@mv $(INSTALLING) $@
 
 setup: $(INSTALLED)
@@ -96,7 +96,7 @@ peers: data $(CLIENTS:%=build/clients/%/installed.txt)
 
 build/clients/%/installed.txt: tests/integration/peers/environments/%.txt | $(INSTALLED)
 	$(BIN)/python -m venv build/clients/$*
-	build/clients/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement $<
+	.ci/install build/clients/$*/bin/python --requirement $<
 	@cp $< $@
 
 # The tests that are marked with it, and that `make test` leaves out. What was asked, and what failed, is printed.
@@ -151,7 +151,7 @@ bench-peers: $(PEERS:%=build/peers/%/installed.txt)
 
 build/peers/%/installed.txt: benchmarks/peers/%.txt | $(INSTALLED)
 	$(BIN)/python -m venv build/peers/$*
-	build/peers/$*/bin/python -m pip install --quiet --no-input --disable-pip-version-check --requirement $<
+	.ci/install build/peers/$*/bin/python --requirement $<
 	@cp $< $@
 
 format: $(INSTALLED)

@@ -31,7 +31,14 @@ StartServer: TypeAlias = Callable[..., ServerProcess]
 
 @pytest.fixture(scope="session")
 def session_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the session; where pytest-xdist runs it, all its workers have the same."""
+    """Of the session; where pytest-xdist runs it, all its workers have the same.
+
+    Where TESTS_SESSION_DIR names one, all sessions that are told so: what one has trained and compiled, the next ones
+    need not. That is for sessions of the same code, one soon after the other.
+    """
+    if given := os.environ.get("TESTS_SESSION_DIR"):
+        Path(given).mkdir(parents=True, exist_ok=True)
+        return Path(given).resolve()
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 

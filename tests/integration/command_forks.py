@@ -27,8 +27,8 @@ from rankserve_server.parent import end_with_parent
 _LARGEST_MESSAGE = 65_536
 # What is imported: all that loading versions takes, or what the thin client does.
 _Imports: TypeAlias = Literal["server", "client"]
-# The first words of commands that load versions.
-_LOADING = {"serve", "score", "verify"}
+# The first words of commands that load versions or models.
+_LOADING = {"serve", "score", "verify", "publish"}
 _OF_THE_CLIENT = (
     "rankserve_client",
     "rankserve_client.cli.rank",

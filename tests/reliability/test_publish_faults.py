@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rankserve_training.artifact import list_versions, read_artifact
+from session_files import made_once
 from training.small_version import publish_small
 
 TESTS = Path(__file__).parents[1]
@@ -44,7 +45,10 @@ def faults(models_dir: Path, kinds: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return faults(tmp_path_factory.mktemp("faults"), KINDS)
+    models_dir = tmp_path_factory.mktemp("faults")
+    place = made_once("faults", lambda place: (place / "told").write_text(json.dumps(faults(models_dir, KINDS))))
+    told: dict[str, Any] = json.loads((place / "told").read_text())
+    return told
 
 
 def assert_harmless(cases: list[dict[str, Any]]) -> None:

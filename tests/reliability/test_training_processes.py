@@ -13,6 +13,7 @@ import pytest
 
 from rankserve_training.artifact.columns import read_columns
 from rankserve_training.data import load
+from session_files import made_once
 
 pytestmark = [pytest.mark.reliability, pytest.mark.timeout(540)]
 
@@ -97,11 +98,9 @@ def wait_for(path: Path, seconds: float = 200) -> None:
 
 
 @pytest.fixture(scope="module")
-def by_one(ratings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def by_one(ratings: Path) -> Path:
     """What one process, undisturbed, comes to."""
-    place = tmp_path_factory.mktemp("one")
-    finished(started(ratings, place))
-    return place
+    return made_once("by_one", lambda place: finished(started(ratings, place)))
 
 
 @pytest.mark.parametrize("tables", [(), ("--shard-tables",)], ids=["whole", "sharded"])

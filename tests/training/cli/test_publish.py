@@ -1,8 +1,7 @@
 """`rankserve publish`: what is accepted is published as it scores, all else is refused in one line."""
 
+import os
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from integration.command_forks import ForkedCommand
 from rankserve_client.cli import main
 from rankserve_training.artifact import Artifact, read_artifact
 from rankserve_training.cli.publish import publish
@@ -258,12 +258,14 @@ def test_refused_catalogues(tmp_path: Path) -> None:
 def test_killed_it_leaves_no_version(tmp_path: Path) -> None:
     path, models = saved(own_models.matrix_factorisation(), tmp_path / "model.keras"), tmp_path / "models"
     options = [*write_catalog(tmp_path), "--name", "own", "--models-dir", str(models)]
-    code = "from rankserve_training.cli.publish import publish; publish()"
-    with subprocess.Popen([sys.executable, "-c", code, str(path), *options], stdout=subprocess.DEVNULL) as process:
+    with Path(os.devnull).open("wb") as nowhere:
+        process = ForkedCommand(("publish", str(path), *options), nowhere.fileno(), nowhere.fileno())
+    with process:
         while not list(models.glob("own/.publishing-*")):
             assert process.poll() is None
             time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
     assert [entry.name[:12] for entry in (models / "own").iterdir()] == [".publishing-"]
     result = CliRunner().invoke(publish, [str(path), *options])
     assert (result.exit_code, result.stderr) == (0, "")
