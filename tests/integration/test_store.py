@@ -156,6 +156,30 @@ def test_what_a_plan_is_about_to_name_outlives_a_look(replicas: Replicas, store:
     assert list_versions(tmp_path / "cache" / "towers") == [1, 3, 4]
 
 
+def test_another_version_of_the_same_number_is_copied_anew(
+    replicas: Replicas, store: LocalStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bucket that was emptied and filled again."""
+    store.add(replicas.version(1))
+    copied = tmp_path / "cache" / "towers" / "1" / "manifest.json"
+    Mirror(URL, tmp_path / "cache", keep=1, largest=2**30).look()
+    manifest = copied.read_bytes()
+    other = manifest.replace(b'"seed":', b'"seed": ')
+    assert other != manifest
+    for content in (other, manifest):
+        mirror = Mirror(URL, tmp_path / "cache", keep=1, largest=2**30)
+        store.put("towers/1/manifest.json", content)
+        mirror.look()
+        assert copied.read_bytes() == content
+        assert f"{URL}/towers/1 is not what was copied from there before" in caplog.text
+        caplog.clear()
+        mirror.look()
+        assert "is not what was copied" not in caplog.text
+    store.put("towers/1/manifest.json", other)
+    mirror.look()
+    assert copied.read_bytes() == other
+
+
 def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
     store.add(replicas.version(1))
     servers = [replicas.start(), replicas.start()]

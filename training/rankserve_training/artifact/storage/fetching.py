@@ -42,7 +42,7 @@ def fetch_version(
     Args:
         store: where it lies.
         stored: its objects.
-        target: its place; nothing is changed where it is there already.
+        target: its place; what lies there is replaced at the end.
         largest: bytes that it may have in all.
         checkpoint: called between blocks; what it raises gives the copying up.
 
@@ -96,10 +96,27 @@ def fetch_newest(url: str, base: Path | None = None) -> Path:
     cache = cache_of(root, base)
     target = cache / name / str(number)
     with cache_locked(cache):
-        if _is_whole(target, versions[number]):
+        if _is_whole(target, versions[number]) and is_copy(store, versions[number], target):
             return target
-        shutil.rmtree(target, ignore_errors=True)  # damaged or refused, or another version of that number once
         return fetch_version(store, versions[number], target)
+
+
+def is_copy(store: Store, stored: StoredVersion, target: Path) -> bool:
+    """Whether a cached copy is of this version, by its manifest and signature: the former has the hashes of all files.
+
+    A bucket that was emptied and filled anew has another version of the same number, and often of the same sizes.
+
+    Raises:
+        StoreError: where the store, or the cache, cannot be read.
+    """
+    with local_failures(target):
+        for name, largest in ((MANIFEST_FILE, LARGEST_JSON), (SIGNATURE_FILE, _LARGEST_SIGNATURE)):
+            path = target / name
+            if path.is_file() != (name in stored):
+                return False
+            if name in stored and path.read_bytes() != _small(store, stored[name], f"{store.url}: {name}", largest):
+                return False
+    return True
 
 
 @contextmanager
@@ -153,7 +170,7 @@ def _fill(
     where = f"{store.url}/{target.parent.name}/{target.name}"
     content = _small(store, stored[MANIFEST_FILE], f"{where}/{MANIFEST_FILE}", LARGEST_JSON)
     (scratch / MANIFEST_FILE).write_bytes(content)
-    manifest = decode_manifest(content, Path(MANIFEST_FILE))
+    manifest = decode_manifest(content, f"{where}/{MANIFEST_FILE}")
     if (manifest.name, str(manifest.version)) != (target.parent.name, target.name):
         raise ArtifactError(f"{where}: its manifest says that it is {manifest.name}/{manifest.version}")
     for name, entry in manifest.files.items():
@@ -208,7 +225,15 @@ def _place(scratch: Path, target: Path) -> None:
     for path in scratch.iterdir():
         fsync(path)
     fsync(scratch)
-    scratch.rename(target)
+    if (
+        target.exists()
+    ):  # for who reads it is away for a moment only; whoever holds the cache removes it where this dies
+        gone = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
+        target.rename(gone)
+        scratch.rename(target)
+        shutil.rmtree(gone, ignore_errors=True)
+    else:
+        scratch.rename(target)
     fsync(target.parent)
 
 
