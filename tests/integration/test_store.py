@@ -171,13 +171,18 @@ def test_another_version_of_the_same_number_is_copied_anew(
         store.put("towers/1/manifest.json", content)
         mirror.look()
         assert copied.read_bytes() == content
-        assert f"{URL}/towers/1 is not what was copied from there before" in caplog.text
+        assert f"The copy of {URL}/towers/1 is not what the store has" in caplog.text
         caplog.clear()
         mirror.look()
-        assert "is not what was copied" not in caplog.text
+        assert "is not what the store has" not in caplog.text
     store.put("towers/1/manifest.json", other)
     mirror.look()
     assert copied.read_bytes() == other
+    # Damaged on this machine.
+    whole = (copied.parent / "users.npz").read_bytes()
+    (copied.parent / "users.npz").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    Mirror(URL, tmp_path / "cache", keep=1, largest=2**30).look()
+    assert (copied.parent / "users.npz").read_bytes() == whole
 
 
 def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:

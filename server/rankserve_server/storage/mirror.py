@@ -225,14 +225,14 @@ class Mirror:
             _log.info("Copied %s/%d from %s.", name, version, self.url)
 
     def _is_same(self, target: Path, stored: StoredVersion) -> bool:
-        """Whether the copy is of what the store has; looked at once, and whenever the store's manifest was written."""
+        """Whether the copy is what the store has; looked at once, and whenever the store's manifest was written."""
         tag = stored[MANIFEST_FILE].tag
         if self._compared.get(target) == tag:
             return True
         if not is_copy(self._store, stored, target):
             _log.warning(
-                "%s/%s/%s is not what was copied from there before: it is copied anew, and served from when it is "
-                "loaded again. A version should never change; publish another one instead",
+                "The copy of %s/%s/%s is not what the store has: it was damaged here, or the store has another version "
+                "under its number, which should never be. It is copied anew, and served from when it is loaded again.",
                 self.url,
                 target.parent.name,
                 target.name,

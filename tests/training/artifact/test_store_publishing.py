@@ -154,6 +154,10 @@ def test_a_version_of_the_same_number_and_sizes_is_copied_anew(store: LocalStore
     store.put("small/1/manifest.json", other)
     assert version_at(f"{URL}/small/1") == copied
     assert (copied / "manifest.json").read_bytes() == other
+    (copied / "model.keras").write_bytes(bytes(34_000))  # of its size
+    read_artifact(Path(version_at(f"{URL}/small/1")))
+    (copied / "users.npz").unlink()
+    read_artifact(Path(version_at(f"{URL}/small/1")))
     assert [path.name for path in copied.parent.iterdir()] == ["1"]
 
 

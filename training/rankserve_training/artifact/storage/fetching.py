@@ -96,18 +96,20 @@ def fetch_newest(url: str, base: Path | None = None) -> Path:
     cache = cache_of(root, base)
     target = cache / name / str(number)
     with cache_locked(cache):
-        if _is_whole(target, versions[number]) and is_copy(store, versions[number], target):
+        if _has_sizes(target, versions[number]) and is_copy(store, versions[number], target):
             return target
         return fetch_version(store, versions[number], target)
 
 
 def is_copy(store: Store, stored: StoredVersion, target: Path) -> bool:
-    """Whether a cached copy is of this version, by its manifest and signature: the former has the hashes of all files.
+    """Whether there is a cached copy of this version: with its manifest and signature, and the hashes of the former.
 
-    A bucket that was emptied and filled anew has another version of the same number, and often of the same sizes.
+    A bucket that was emptied and filled anew has another version of the same number, and often of the same sizes; and
+    disks damage files.
 
     Raises:
         StoreError: where the store, or the cache, cannot be read.
+        ArtifactError: where the manifest, there as here, is none.
     """
     with local_failures(target):
         for name, largest in ((MANIFEST_FILE, LARGEST_JSON), (SIGNATURE_FILE, _LARGEST_SIGNATURE)):
@@ -116,7 +118,16 @@ def is_copy(store: Store, stored: StoredVersion, target: Path) -> bool:
                 return False
             if name in stored and path.read_bytes() != _small(store, stored[name], f"{store.url}: {name}", largest):
                 return False
-    return True
+        manifest = decode_manifest((target / MANIFEST_FILE).read_bytes(), target / MANIFEST_FILE)
+        return all(_digest_of(target / name) == entry.sha256 for name, entry in manifest.files.items())
+
+
+def _digest_of(path: Path) -> str:
+    """SHA-256; "" where there is no such file."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -147,8 +158,8 @@ def cache_locked(cache: Path, checkpoint: Callable[[], None] = nothing_to_check)
 _LOCK_SECONDS = 0.1
 
 
-def _is_whole(target: Path, stored: StoredVersion) -> bool:
-    """Whether the cached copy has the files of the store, by their sizes; whoever reads it checks the hashes."""
+def _has_sizes(target: Path, stored: StoredVersion) -> bool:
+    """Whether the cached copy has the sizes of the store: who asks for a version wants to hear of damage there."""
     files = {name: item.size for name, item in stored.items() if not name.startswith(".")}
     return all((target / name).is_file() and (target / name).stat().st_size == size for name, size in files.items())
 
