@@ -13,7 +13,7 @@ import pytest
 
 from integration.stores import URL, LocalStore
 from rankserve_training.artifact import ArtifactError, read_artifact
-from rankserve_training.artifact.storage import publishing
+from rankserve_training.artifact.storage import fetching, publishing
 from rankserve_training.artifact.storage.errors import StoreError, TakenError
 from rankserve_training.artifact.storage.fetching import version_at
 from rankserve_training.artifact.storage.place import parse_place
@@ -211,6 +211,14 @@ def test_a_store_that_breaks_off_is_not_asked_for_long(store: LocalStore) -> Non
     with store.answering("GET", None) as asked, pytest.raises(StoreError, match="the store cannot be reached"):
         version_at(f"{URL}/small")
     assert 1 < len(asked) <= 8  # each may take as long as it takes to find out that nothing comes
+
+
+@pytest.mark.usefixtures("store")
+def test_a_cache_without_room_says_how_much_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_small()
+    monkeypatch.setattr(fetching, "_SPARE_BYTES", 10**18)
+    with pytest.raises(StoreError, match=r"small/1 needs [0-9,]+ bytes, and 1,0{3}(,0{3})+ are left to others; in "):
+        version_at(f"{URL}/small/1")
 
 
 @pytest.mark.usefixtures("store")

@@ -191,7 +191,8 @@ def _fill(
         raise ArtifactError(f"{where} has {total:,} bytes, more than the {largest:,} that are allowed")
     free = shutil.disk_usage(scratch).free
     if total + _SPARE_BYTES > free:
-        raise StoreError(f"{where} needs {total:,} bytes in {target.parent}, where {free:,} are free; make room there")
+        needed = f"{total:,} bytes, and {_SPARE_BYTES:,} are left to others"
+        raise StoreError(f"{where} needs {needed}; in {target.parent} {free:,} are free: make room there")
     for name, entry in manifest.files.items():
         _fetch(store, stored[name], scratch / name, entry, f"{where}/{name}", checkpoint)
     if SIGNATURE_FILE in stored:
