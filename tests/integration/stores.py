@@ -1,7 +1,11 @@
 """A store of S3's kind on loopback, which can go away and come back with all that is in it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import boto3
 import pytest
@@ -26,6 +30,7 @@ class LocalStore:
             "AWS_EC2_METADATA_DISABLED": "true",
         }.items():
             monkeypatch.setenv(name, value)
+        self._monkeypatch = monkeypatch
         self.s3 = boto3.client("s3")
         self._forget()
         self.s3.create_bucket(Bucket=BUCKET)
@@ -48,6 +53,53 @@ class LocalStore:
         for path in sorted(version.iterdir(), key=lambda path: path.name == "manifest.json"):
             if path.name not in but:
                 self.put(f"{version.parent.name}/{version.name}/{path.name}", path.read_bytes())
+
+    @contextmanager
+    def answering(self, method: str, status: int | None, code: str = "") -> Iterator[list[str]]:
+        """Requests of a method get this error, or where `status` is None no answer; others that of the store.
+
+        Gives the paths of those that were refused so, as they come.
+        """
+        refused: list[str] = []
+        port = self._port
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.command == method:
+                    refused.append(self.path)
+                    error = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+                    if status is not None:
+                        self._send(status, {"Content-Type": "application/xml"}, error)
+                    return
+                store = HTTPConnection("127.0.0.1", port)
+                store.request(self.command, self.path, body, dict(self.headers))
+                given = store.getresponse()
+                self._send(given.status, dict(given.getheaders()), given.read())
+                store.close()
+
+            def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815  # the names that are called
+
+            def log_message(self, *_: object) -> None:
+                """To nobody."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+            Thread(target=proxy.serve_forever, args=(0.02,)).start()
+            with self._monkeypatch.context() as patch:
+                patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+                try:
+                    yield refused
+                finally:
+                    proxy.shutdown()
 
     def stop(self) -> None:
         self._server.stop()

@@ -156,6 +156,35 @@ def test_what_a_plan_is_about_to_name_outlives_a_look(replicas: Replicas, store:
     assert list_versions(tmp_path / "cache" / "towers") == [1, 3, 4]
 
 
+def test_another_version_of_the_same_number_is_copied_anew(
+    replicas: Replicas, store: LocalStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bucket that was emptied and filled again."""
+    store.add(replicas.version(1))
+    copied = tmp_path / "cache" / "towers" / "1" / "manifest.json"
+    Mirror(URL, tmp_path / "cache", keep=1, largest=2**30).look()
+    manifest = copied.read_bytes()
+    other = manifest.replace(b'"seed":', b'"seed": ')
+    assert other != manifest
+    for content in (other, manifest):
+        mirror = Mirror(URL, tmp_path / "cache", keep=1, largest=2**30)
+        store.put("towers/1/manifest.json", content)
+        mirror.look()
+        assert copied.read_bytes() == content
+        assert f"The copy of {URL}/towers/1 is not what the store has" in caplog.text
+        caplog.clear()
+        mirror.look()
+        assert "is not what the store has" not in caplog.text
+    store.put("towers/1/manifest.json", other)
+    mirror.look()
+    assert copied.read_bytes() == other
+    # Damaged on this machine.
+    whole = (copied.parent / "users.npz").read_bytes()
+    (copied.parent / "users.npz").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    Mirror(URL, tmp_path / "cache", keep=1, largest=2**30).look()
+    assert (copied.parent / "users.npz").read_bytes() == whole
+
+
 def test_replicas_share_a_cache(replicas: Replicas, store: LocalStore, tmp_path: Path) -> None:
     store.add(replicas.version(1))
     servers = [replicas.start(), replicas.start()]

@@ -1,6 +1,7 @@
 """Messages of any type, near one that a server can answer or far from it, drawn from a seed."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -29,6 +30,33 @@ class AnyMessages:
             self._change(copy)
         return copy
 
+    def each_field_changed(self, message: Message) -> Iterator[Message]:
+        """Copies in each of which one of the fields that are set, at any depth, is not set, or is another.
+
+        So what is checked of a single field is met however many fields there are.
+        """
+        for place, _ in enumerate(self._set_fields(message)):
+            for cleared in (True, False):
+                copy = type(message)()
+                copy.CopyFrom(message)
+                holder, field = self._set_fields(copy)[place]
+                before = None if field.is_repeated or field.message_type else getattr(holder, field.name)
+                holder.ClearField(field.name)
+                if not cleared:
+                    self._set(holder, field, _DEEPEST - 2)
+                    while before is not None and getattr(holder, field.name) == before:
+                        self._set(holder, field, _DEEPEST - 2)
+                yield copy
+
+    def _set_fields(self, message: Message) -> list[tuple[Message, FieldDescriptor]]:
+        """Those at any depth, with the message that has them."""
+        found: list[tuple[Message, FieldDescriptor]] = []
+        for field, _ in message.ListFields():
+            found.append((message, field))
+            for inner in self._messages_in(message, field):
+                found += self._set_fields(inner)
+        return found
+
     def of(self, described: Descriptor, depth: int = 0) -> Message:
         """Any message of this type."""
         message = GetMessageClass(described)()
@@ -56,7 +84,7 @@ class AnyMessages:
             return []
         value: Any = getattr(message, field.name)
         if _is_map(field):
-            values = list(value.values())
+            values = [value[key] for key in sorted(value)]
             return [each for each in values if isinstance(each, Message)]
         if field.is_repeated:
             return list(value)

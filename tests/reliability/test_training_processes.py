@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from integration.server_process import free_port
 from rankserve_training.artifact.columns import read_columns
 from rankserve_training.data import load
 from session_files import made_once
@@ -149,6 +150,27 @@ def test_ctrl_c_ends_all(ratings: Path, tmp_path: Path) -> None:
     training.send_signal(signal.SIGINT)
     assert finished(training, code=1, seconds=30).splitlines()[-1] == "Aborted!"
     assert not any(Path(f"/proc/{process}").exists() for process in processes)
+
+
+def test_process_0_says_whether_tables_are_split(ratings: Path, by_one: Path, tmp_path: Path) -> None:
+    """Of two minds they would wait for each other until Gloo gives up, and learn nothing."""
+    together = ("--processes", "2", "--coordinator", f"127.0.0.1:{free_port()}", "--process-id")
+    other = started(ratings, tmp_path / "other", *together, "1")
+    finished(started(ratings, tmp_path / "first", *together, "0", "--shard-tables"))
+    finished(other)
+    same_states(by_one, tmp_path / "first")
+    assert not (tmp_path / "other").exists()
+
+
+def test_processes_with_other_devices_say_so(ratings: Path, tmp_path: Path) -> None:
+    together = ("--processes", "2", "--coordinator", f"127.0.0.1:{free_port()}", "--process-id")
+    first = started(ratings, tmp_path, *together, "0")
+    errors = finished(started(ratings, tmp_path, *together, "1", devices=2), code=1, seconds=90)
+    assert errors.splitlines()[-1] == (
+        "Error: process 0 has devices 1 and process 1 has 2: make them the same; nothing was published"
+    )
+    assert finished(first, code=1, seconds=90).splitlines()[-1].startswith("Error: another process of this training")
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_process_that_never_joins(ratings: Path, tmp_path: Path) -> None:

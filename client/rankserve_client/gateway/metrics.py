@@ -12,11 +12,11 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rankserve_client.errors import RankServeError
+from rankserve_client.gateway.metrics_endpoint import MetricsEndpoint
 from rankserve_client.version import __version__
 
 # Where the path of the operation that answers is put: a path as it came could be anything.
@@ -64,20 +64,20 @@ class GatewayMetrics:
             self._failures.labels(error.code.name).inc()
 
     def serve(self, host: str, port: int) -> None:
-        """Answers Prometheus from now on, on threads of its own.
+        """Answers Prometheus from now on, on a thread of its own.
 
         Raises:
             ClickException: where the address cannot be had.
         """
         try:
-            server, _ = start_http_server(port, host, self._registry)
+            endpoint = MetricsEndpoint(host, port, self._registry)
         except OSError as error:
             raise click.ClickException(
                 f"cannot serve metrics on {host}:{port}: {error.strerror or error}; choose another address with "
                 "--metrics-host and --metrics-port"
             ) from error
         shown = f"[{host}]" if ":" in host else host
-        click.echo(f"Metrics are served at http://{shown}:{server.server_port}/metrics.", err=True)
+        click.echo(f"Metrics are served at http://{shown}:{endpoint.port}/metrics.", err=True)
 
     def counted(self, app: ASGIApp) -> ASGIApp:
         """An application whose requests are counted."""

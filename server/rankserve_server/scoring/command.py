@@ -18,6 +18,7 @@ _FILE = click.Path(path_type=Path)
 # Not checked for being readable: it is written.
 _OUTPUT = click.Path(path_type=Path, readable=False)
 _USERS_PER_FILE = 5_000
+_COUNT = click.IntRange(1, 2**31 - 1)
 _MAX_TABLE_MIB = 2_048
 
 _EPILOG = """\b
@@ -49,7 +50,7 @@ pairs_per_second"""
     help="MODELS_DIR/NAME (its newest version) or MODELS_DIR/NAME/VERSION; in a store, a URL (the extra is `storage`).",
 )
 @click.option("--output", type=_FILE, required=True, metavar="DIR", help="Where the files go; it is made.")
-@click.option("--top-k", type=click.IntRange(1), required=True, help="How many items of each user, the best first.")
+@click.option("--top-k", type=_COUNT, required=True, help="How many items of each user, the best first.")
 @click.option("--users", type=_FILE, metavar="FILE", help="Ids, one a line.  [default: all users of the version]")
 @click.option("--items", type=_FILE, metavar="FILE", help="Ids, one a line.  [default: the whole catalogue]")
 @click.option(
@@ -62,7 +63,7 @@ pairs_per_second"""
     "--users-per-file",
     default=_USERS_PER_FILE,
     show_default=True,
-    type=click.IntRange(1),
+    type=_COUNT,
     help="How many users a file has. What a kill loses is at most one file of each process.",
 )
 @click.option(
@@ -91,7 +92,7 @@ pairs_per_second"""
     "--max-table-mib",
     default=_MAX_TABLE_MIB,
     show_default=True,
-    type=click.IntRange(0),
+    type=click.IntRange(0, 2**31 - 1),
     help="As of 'rankserve serve', whose scores these then are to the last bit.",
 )
 @click.option("--json", "json_file", type=_OUTPUT, help="Also write what was done to this file; its keys are below.")
@@ -116,6 +117,7 @@ def score(
     The scores and their order are those of 'rankserve rank', to the last bit. Files appear whole, and `_SUCCESS` behind
     the last one. A run that was stopped, however that was, goes on when the same command is given again.
     """
+    _check_writable(json_file)
     from rankserve_server.scoring.errors import ScoringError
     from rankserve_server.scoring.scoring_run import Request, ScoringRun
 
@@ -141,6 +143,22 @@ def score(
     if json_file is not None:
         json_file.write_text(json.dumps(outcome.to_json(), indent=2) + "\n", encoding="utf-8")
     _print(outcome)
+
+
+def _check_writable(file: Path | None) -> None:
+    """Refuses, before the work is done, a file that could not be written."""
+    if file is None:
+        return
+    directory = file.absolute().parent
+    if file.is_dir():
+        reason = "it is a directory"
+    elif not directory.is_dir():
+        reason = f"there is no directory {directory}"
+    elif not os.access(file if file.exists() else directory, os.W_OK):
+        reason = "permission denied"
+    else:
+        return
+    raise click.BadParameter(f"{file} cannot be written: {reason}", param_hint="--json")
 
 
 def _engine(name: Literal["local", "ray"], processes: int) -> "Engine":

@@ -1,5 +1,6 @@
 """Files of ids, one a line."""
 
+import re
 from array import array
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import numpy as np
 
 from rankserve_server.scoring.errors import ScoringError
 from rankserve_server.told import Ids
+
+# `int` takes more: 1_000, digits of other scripts.
+_ID = re.compile(r"[+-]?[0-9]{1,19}")
+_LONGEST_LINE = 4_096
 
 
 def read_ids(path: Path) -> tuple[Ids, int]:
@@ -24,11 +29,14 @@ def read_ids(path: Path) -> tuple[Ids, int]:
     listed = array("q")
     # What is not UTF-8 is no number either. The signature is what spreadsheets write.
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
+        # Of a file without lines not all of it at once.
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), start=1):
             text = line.strip()
             if not text:
                 continue
             try:
+                if not _ID.fullmatch(text):
+                    raise ValueError
                 listed.append(int(text))
             except (ValueError, OverflowError):
                 raise ScoringError(

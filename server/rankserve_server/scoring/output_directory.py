@@ -36,6 +36,10 @@ class OutputDirectory:
         """The parts that are yet to be written: not there, or damaged."""
         return [part for part in range(self._plan.part_count) if rows_of_part(self.path, self._plan, part) is None]
 
+    def begin(self) -> None:
+        """Says that parts are missing, where some that were there have gone."""
+        (self.path / SUCCESS_FILE).unlink(missing_ok=True)
+
     def finish(self, known_users: int) -> dict[str, Any]:
         """Looks at all parts and writes `_SUCCESS`, which says how many of what there are.
 
@@ -118,8 +122,10 @@ def _take(directory: Path, plan: ScoringPlan) -> None:
         others = sorted(path.name for path in directory.iterdir())
         if others:
             raise ScoringError(f"{directory} holds {others[0]!r}, and no scores: give another --output, or empty it")
-        with durable_file(directory / PLAN_FILE) as file:
-            file.write(plan.encoded())
+        _write_plan(directory, plan)
+    elif found != plan and not any(directory.glob(_PARTS)):  # nothing has come of it, maybe as it could not be done
+        (directory / SUCCESS_FILE).unlink(missing_ok=True)
+        _write_plan(directory, plan)
     elif found != plan:
         raise ScoringError(
             f"{directory} holds scores of another run: {'; '.join(plan.differences(found))}. Give another --output, "
@@ -129,6 +135,11 @@ def _take(directory: Path, plan: ScoringPlan) -> None:
     foreign = sorted(path.name for path in directory.glob(_PARTS) if path.name not in expected)
     if foreign:
         raise ScoringError(f"{directory / foreign[0]} is none of these scores; move it away, or give --overwrite")
+
+
+def _write_plan(directory: Path, plan: ScoringPlan) -> None:
+    with durable_file(directory / PLAN_FILE) as file:
+        file.write(plan.encoded())
 
 
 def _plan_in(directory: Path) -> ScoringPlan | None:

@@ -136,6 +136,8 @@ class ScoringRun:
         """
         with claimed(self._job.output, self.plan, self._request.overwrite) as output:
             parts = [Part(number, self.plan.users_of(number, self._user_ids)) for number in output.missing()]
+            if parts:
+                output.begin()
             done = self.plan.user_count - sum(len(part.user_ids) for part in parts)
             progress(done, self.plan.user_count)
             for part in engine(self._job, parts) if parts else ():

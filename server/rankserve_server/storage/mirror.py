@@ -18,11 +18,13 @@ from rankserve_server.storage.stored_plan import change_stored_plan, copy_stored
 from rankserve_server.versions.quarantine import Quarantine
 from rankserve_server.versions.serving_plan import ServingPlan, ServingPlanError, read_plan
 from rankserve_training.artifact import ArtifactError, list_names, list_versions
+from rankserve_training.artifact.manifest import MANIFEST_FILE
 from rankserve_training.artifact.storage.errors import StoreError
 from rankserve_training.artifact.storage.fetching import (
     UNFINISHED,
     cache_locked,
     fetch_version,
+    is_copy,
     local_failures,
     nothing_to_check,
 )
@@ -70,6 +72,8 @@ class Mirror:
         self._keep = keep
         self._largest = largest
         self._checkpoint = checkpoint
+        # The tags of the manifests that copies were compared with.
+        self._compared: dict[Path, str] = {}
         self._opened: Store | None = None
         self._opening = threading.Lock()
         self._looking = threading.Lock()
@@ -203,21 +207,39 @@ class Mirror:
         target = self._cache / name / str(version)
         tag = _tag_of(stored)
         known = refused_of(target)
-        if target.is_dir() and (known is None or known.holds_for(tag)):
+        if target.is_dir() and (known.holds_for(tag) if known is not None else self._is_same(target, stored)):
             return
-        if known is not None:
-            self._remove(target)
         try:
             fetch_version(self._store, stored, target, self._largest, self._checkpoint)
         except StoreError:
             raise
         except ArtifactError as error:
             _log.error("%s/%d of the store cannot be served: %s", name, version, error)
+            if target.exists():
+                self._remove(target)
             with local_failures(target):
                 note_refused(target, Refused.of(str(error), error.fault, tag))
         else:
+            self._compared[target] = stored[MANIFEST_FILE].tag
             self.fetched += 1
             _log.info("Copied %s/%d from %s.", name, version, self.url)
+
+    def _is_same(self, target: Path, stored: StoredVersion) -> bool:
+        """Whether the copy is what the store has; looked at once, and whenever the store's manifest was written."""
+        tag = stored[MANIFEST_FILE].tag
+        if self._compared.get(target) == tag:
+            return True
+        if not is_copy(self._store, stored, target):
+            _log.warning(
+                "The copy of %s/%s/%s is not what the store has: it was damaged here, or the store has another version "
+                "under its number, which should never be. It is copied anew, and served from when it is loaded again.",
+                self.url,
+                target.parent.name,
+                target.name,
+            )
+            return False
+        self._compared[target] = tag
+        return True
 
     def _remove_unneeded(self, model_dir: Path, wanted: set[int]) -> None:
         """What is past the policy or gone from the store, once there is something to serve without it."""

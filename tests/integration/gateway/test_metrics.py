@@ -1,12 +1,16 @@
 """What a gateway tells Prometheus of its requests, as Prometheus reads it."""
 
+import contextlib
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from integration.gateway.gateway_process import Gateway, running_gateway
-from integration.scraping import scrape, scrape_until
+from integration.scraping import metrics_url, scrape, scrape_until
 from integration.server_process import ServerProcess
 
 RANK, MODEL = "/api/v1/rank", "/api/v1/models/{model}"
@@ -65,3 +69,39 @@ def test_a_server_that_is_not_there_is_a_failure(tmp_path_factory: pytest.TempPa
         codes = {each.labels["code"] for each in scrape(gateway).matching("rankserve_gateway_upstream_failures_total")}
     assert codes <= {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
     assert codes
+
+
+def ask_for_metrics(gateway: Gateway, request: bytes) -> int:
+    """The status of the answer."""
+    with socket.create_connection(("127.0.0.1", urlsplit(metrics_url(gateway)).port or 0), timeout=20) as connection:
+        connection.sendall(request)
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /metrics?name=process_open_fds HTTP/1.1\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\n\r\n", 404),
+        (b"POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 405),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+        (b"GET /metrics HTTP/1.1\r\nx: " + b"y" * 10_000, 431),  # without an end
+    ],
+)
+def test_the_port_for_metrics_answers_nothing_else(measured: Gateway, request_: bytes, status: int) -> None:
+    assert ask_for_metrics(measured, request_) == status
+
+
+def test_slow_readers_of_metrics_hold_nobody_up(measured: Gateway) -> None:
+    """More of them than there is room for, which send a byte now and then; each would have had a thread."""
+    address, started = ("127.0.0.1", urlsplit(metrics_url(measured)).port or 0), time.monotonic()
+    threads = Path(f"/proc/{measured.process.pid}/task")
+    before = len(list(threads.iterdir()))
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(address, timeout=15)) for _ in range(12)]
+        for connection in slow:
+            connection.sendall(b"G")
+        assert ask_for_metrics(measured, b"GET /metrics HTTP/1.1\r\n\r\n") == 200
+        assert len(list(threads.iterdir())) <= before
+        assert slow[0].recv(1) == b""
+    assert time.monotonic() - started < 15

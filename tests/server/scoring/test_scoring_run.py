@@ -129,6 +129,27 @@ def test_other_arguments(request_: Request, change: dict[str, object], words: st
     assert contents(request_.output) == before
 
 
+def test_arguments_of_which_nothing_has_come_are_in_nobodys_way(request_: Request, tmp_path: Path) -> None:
+    with pytest.raises(CutError):
+        run(request_, most=0)
+    other = dataclasses.replace(request_, top_k=TOP_K + 1)
+    assert run(other).files_written == FILES
+    expected = dataclasses.replace(other, output=tmp_path / "expected")
+    run(expected)
+    assert contents(request_.output) == contents(expected.output)
+
+
+def test_while_a_part_that_was_lost_is_missing_so_is_success(request_: Request) -> None:
+    run(request_)
+    before = contents(request_.output)
+    (request_.output / "part-00002.parquet").unlink()
+    with pytest.raises(CutError):
+        run(request_, most=0)
+    assert sorted(contents(request_.output)) == sorted(before.keys() - {"_SUCCESS", "part-00002.parquet"})
+    run(request_)
+    assert contents(request_.output) == before
+
+
 def test_overwriting(request_: Request, tmp_path: Path) -> None:
     run(request_)
     other = dataclasses.replace(request_, users_per_file=20, overwrite=True)
@@ -234,6 +255,9 @@ def test_another_list(listed: Callable[[bytes, bytes], Request]) -> None:
         (b"3\n9223372036854775808\n", "line 2"),
         (b"1.5\n", "line 1"),
         (b"3\n\xff\n", "line 2"),
+        (b"3\n1_000\n", "line 2: '1_000' is not an id"),
+        ("3\n٣\n".encode(), "line 2: '٣' is not an id"),
+        (b"7" * 10_000_000, "line 1: '7777777"),
         (b"\n\n", "there are no ids in it"),
     ],
 )

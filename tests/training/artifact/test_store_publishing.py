@@ -13,7 +13,7 @@ import pytest
 
 from integration.stores import URL, LocalStore
 from rankserve_training.artifact import ArtifactError, read_artifact
-from rankserve_training.artifact.storage import publishing
+from rankserve_training.artifact.storage import fetching, publishing
 from rankserve_training.artifact.storage.errors import StoreError, TakenError
 from rankserve_training.artifact.storage.fetching import version_at
 from rankserve_training.artifact.storage.place import parse_place
@@ -123,9 +123,19 @@ def test_a_number_that_exists_is_refused() -> None:
 def test_places_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_place("file:///srv/models%20a") == Path("/srv/models a")
     assert parse_place("s3://bucket/models/") == "s3://bucket/models"
-    for bad in ("s3://key:secret@bucket/x", "s3://", "s3://bucket/x?version=1", "file://other/x"):
-        with pytest.raises(ValueError, match=r"URL|bucket|machine|path"):
+    assert parse_place("S3://bucket/Models") == "s3://bucket/Models"
+    for bad in (
+        "s3://key:secret@bucket/x",
+        "s3://",
+        "s3:///x",
+        "s3://bucket/x?version=1",
+        "file://other/x",
+        "s3://b\n/x",
+    ):
+        with pytest.raises(ValueError, match=r"URL|bucket|machine|path|characters"):
             parse_place(bad)
+    with pytest.raises(StoreError, match='Invalid bucket name "a bucket"'):
+        check_anywhere("s3://a bucket/models", "small")
     with pytest.raises(StoreError, match="there is no such bucket"):
         check_anywhere("s3://nowhere-at-all/models", "small")
     with pytest.raises(StoreError, match="no-such-scheme://x/y: "):
@@ -134,6 +144,81 @@ def test_places_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(StoreError, match="no credentials were found"):
         check_anywhere(URL, "small")
+
+
+def test_a_version_of_the_same_number_and_sizes_is_copied_anew(store: LocalStore) -> None:
+    publish_small()
+    copied = version_at(f"{URL}/small/1")
+    assert isinstance(copied, Path)
+    other = (copied / "manifest.json").read_bytes().replace(b"2026-01-02", b"2027-01-02")
+    store.put("small/1/manifest.json", other)
+    assert version_at(f"{URL}/small/1") == copied
+    assert (copied / "manifest.json").read_bytes() == other
+    (copied / "model.keras").write_bytes(bytes(34_000))  # of its size
+    read_artifact(Path(version_at(f"{URL}/small/1")))
+    (copied / "users.npz").unlink()
+    read_artifact(Path(version_at(f"{URL}/small/1")))
+    assert [path.name for path in copied.parent.iterdir()] == ["1"]
+
+
+def test_keys_that_only_look_like_versions_are_none(store: LocalStore) -> None:
+    publish_small()
+    for key in (
+        "/small/9/manifest.json",
+        "small//8/manifest.json",
+        "small/07/manifest.json",
+        "small/6/manifest.json/x",
+    ):
+        store.put(key, b"{}")
+    for key in ("small/1/sub/deep", "small-2/5/manifest.json", "small", "small/1/", "small/4/"):
+        store.put(key, b"")
+    assert list(Store(URL).versions()["small"]) == [1]
+    assert "" not in Store(URL).versions()["small"][1]
+    assert Store(URL).used_numbers("small") == [1]
+    assert publish_small() == f"{URL}/small/2"
+
+
+def test_no_number_is_given_that_nobody_would_read(store: LocalStore) -> None:
+    store.put(f"small/{10**18 - 1}/model.keras", b"")
+    with pytest.raises(ArtifactError, match="no larger number can be that of a version"):
+        check_anywhere(URL, "small")
+    with pytest.raises(ArtifactError, match="no larger number can be that of a version"):
+        publish_small()
+
+
+def test_a_store_that_may_only_be_read_is_found_out_before_the_work(store: LocalStore) -> None:
+    check_anywhere(URL, "small")
+    assert store.names() == []
+    with store.answering("PUT", 403, "AccessDenied"), pytest.raises(StoreError, match="refuses these credentials"):
+        check_anywhere(URL, "small")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (503, "SlowDown", "the store is overloaded or in trouble: .*; try again later"),
+        (403, "SignatureDoesNotMatch", "the store refuses these credentials"),
+        (400, "AuthorizationHeaderMalformed", "the bucket is in another region: .*; set AWS_DEFAULT_REGION"),
+    ],
+)
+def test_what_a_store_refuses_is_explained(store: LocalStore, status: int, code: str, said: str) -> None:
+    with store.answering("GET", status, code), pytest.raises(StoreError, match=f"^{URL}: {said}"):
+        version_at(f"{URL}/small")
+
+
+def test_a_store_that_breaks_off_is_not_asked_for_long(store: LocalStore) -> None:
+    publish_small()
+    with store.answering("GET", None) as asked, pytest.raises(StoreError, match="the store cannot be reached"):
+        version_at(f"{URL}/small")
+    assert 1 < len(asked) <= 8  # each may take as long as it takes to find out that nothing comes
+
+
+@pytest.mark.usefixtures("store")
+def test_a_cache_without_room_says_how_much_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_small()
+    monkeypatch.setattr(fetching, "_SPARE_BYTES", 10**18)
+    with pytest.raises(StoreError, match=r"small/1 needs [0-9,]+ bytes, and 1,0{3}(,0{3})+ are left to others; in "):
+        version_at(f"{URL}/small/1")
 
 
 @pytest.mark.usefixtures("store")

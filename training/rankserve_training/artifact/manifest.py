@@ -226,7 +226,7 @@ def read_manifest_bytes(path: Path) -> bytes:
         raise DamagedError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def decode_manifest(content: bytes, path: Path) -> Manifest:
+def decode_manifest(content: bytes, path: Path | str) -> Manifest:
     """Checks the content of a `manifest.json`; `path` is for the message.
 
     Raises:
@@ -246,7 +246,7 @@ def decode_manifest(content: bytes, path: Path) -> Manifest:
     return manifest
 
 
-def _check(path: Path, manifest: Manifest) -> None:
+def _check(path: Path | str, manifest: Manifest) -> None:
     """What the types alone do not say."""
     scale = manifest.rating_scale
     if not (math.isfinite(scale.span) and scale.span > 0):
@@ -269,7 +269,7 @@ def _check(path: Path, manifest: Manifest) -> None:
         _check_newcomer(path, newcomer)
 
 
-def _check_newcomer(path: Path, golden: GoldenNewcomer) -> None:
+def _check_newcomer(path: Path | str, golden: GoldenNewcomer) -> None:
     count = len(golden.candidate_ids) + 1
     fits = (
         len(golden.scores) == count

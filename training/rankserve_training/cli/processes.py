@@ -130,7 +130,7 @@ def begin(options: ProcessOptions) -> "Others | None":
     import jax
 
     from rankserve_training.distributed.following import follow
-    from rankserve_training.distributed.joining import Member, join, leave
+    from rankserve_training.distributed.joining import Member, agree, join, leave
     from rankserve_training.distributed.leading import Others
     from rankserve_training.towers.placement import place
 
@@ -141,7 +141,7 @@ def begin(options: ProcessOptions) -> "Others | None":
         return None
     group = join(Member(options.coordinator, options.processes, options.process_id, options.join_timeout))
     os.write(2, f"{JOINED}\n".encode())
-    place(options.shard_tables)
+    place(agree(group, options.shard_tables))
     if group.leads:
         return Others(group)
     follow(group)

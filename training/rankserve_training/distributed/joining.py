@@ -1,8 +1,10 @@
 """How a process finds the others."""
 
 from dataclasses import dataclass
+from importlib import metadata
 
 import jax
+import msgspec
 
 from rankserve_training.distributed.errors import GroupError
 from rankserve_training.distributed.group import Group
@@ -28,6 +30,15 @@ class Member:
     processes: int | None
     process_id: int | None
     join_seconds: int
+
+
+class _Start(msgspec.Struct, frozen=True):
+    """What all processes have to have the same, but for the first."""
+
+    shard_tables: bool
+    rankserve: str
+    jax: str
+    devices: int
 
 
 def join(member: Member) -> Group:
@@ -64,6 +75,24 @@ def join(member: Member) -> Group:
             f"{_first_line(error)}"
         ) from error
     return Group(jax.process_index(), jax.process_count())
+
+
+def agree(group: Group, shard_tables: bool) -> bool:
+    """Whether tables are split, which process 0 says for all: of two minds they would wait for each other for ever.
+
+    Raises:
+        GroupError: in a process that cannot take part in what process 0 does.
+    """
+    here = _Start(shard_tables, metadata.version("rankserve"), jax.__version__, jax.local_device_count())
+    leader = msgspec.json.decode(group.say(msgspec.json.encode(here) if group.leads else None), type=_Start)
+    for what in ("rankserve", "jax", "devices"):
+        there, own = getattr(leader, what), getattr(here, what)
+        if there != own:
+            raise GroupError(
+                f"process 0 has {what} {there} and process {group.process} has {own}: make them the same; nothing was "
+                "published"
+            )
+    return leader.shard_tables
 
 
 def leave() -> None:

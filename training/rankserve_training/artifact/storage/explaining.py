@@ -8,8 +8,12 @@ from rankserve_training.artifact.errors import ArtifactError
 from rankserve_training.artifact.storage.errors import StoreError
 
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError")
-_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "403", "Forbidden")
+_TOKENS = ("ExpiredToken", "InvalidToken")
+_REFUSED = ("403", "Forbidden", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", *_TOKENS)
 _NOT_THERE = ("NoSuchBucket", "404", "NotFound")
+_ELSEWHERE = ("PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
+_BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "TooManyRequests", "429", "500", "502", "503", "504")
+_MOST_CHARACTERS = 400
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def _reason(error: BaseException) -> str:
     causes = list(chain(error))
     kinds = {type(each).__name__ for each in causes}
     codes = {code_of(each) for each in causes}
-    said = _first_line(error)
+    said = _in_one_line(error)
     if isinstance(error, ImportError):
         return f"its library is not installed: {said}"
     if kinds & set(_CREDENTIALS):
@@ -36,6 +40,12 @@ def _reason(error: BaseException) -> str:
         return f"the store refuses these credentials: {said}; check them, and what they are allowed to do"
     if codes & set(_NOT_THERE) or isinstance(error, FileNotFoundError):
         return "there is no such bucket or object; check the URL, and that it is in the account and region asked"
+    if codes & set(_ELSEWHERE):
+        return f"the bucket is in another region: {said}; set AWS_DEFAULT_REGION to the bucket's"
+    if codes & set(_BUSY):
+        return f"the store is overloaded or in trouble: {said}; try again later"
+    if "ClientPayloadError" in kinds:
+        return f"the store broke off its answer: {said}; try again"
     if any("Connect" in kind or "Timeout" in kind or "Endpoint" in kind for kind in kinds) or _is_network(error):
         return f"the store cannot be reached: {said}; check the network, and AWS_ENDPOINT_URL for a store of your own"
     return f"{said} ({type(error).__name__})"
@@ -61,6 +71,7 @@ def _is_network(error: BaseException) -> bool:
     )
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _in_one_line(error: BaseException) -> str:
+    """What it says, without the number of an error that s3fs has thought of for it."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split())[:_MOST_CHARACTERS].rstrip(".") or type(error).__name__

@@ -42,7 +42,7 @@ def fetch_version(
     Args:
         store: where it lies.
         stored: its objects.
-        target: its place; nothing is changed where it is there already.
+        target: its place; what lies there is replaced at the end.
         largest: bytes that it may have in all.
         checkpoint: called between blocks; what it raises gives the copying up.
 
@@ -96,10 +96,38 @@ def fetch_newest(url: str, base: Path | None = None) -> Path:
     cache = cache_of(root, base)
     target = cache / name / str(number)
     with cache_locked(cache):
-        if _is_whole(target, versions[number]):
+        if _has_sizes(target, versions[number]) and is_copy(store, versions[number], target):
             return target
-        shutil.rmtree(target, ignore_errors=True)  # damaged or refused, or another version of that number once
         return fetch_version(store, versions[number], target)
+
+
+def is_copy(store: Store, stored: StoredVersion, target: Path) -> bool:
+    """Whether there is a cached copy of this version: with its manifest and signature, and the hashes of the former.
+
+    A bucket that was emptied and filled anew has another version of the same number, and often of the same sizes; and
+    disks damage files.
+
+    Raises:
+        StoreError: where the store, or the cache, cannot be read.
+        ArtifactError: where the manifest, there as here, is none.
+    """
+    with local_failures(target):
+        for name, largest in ((MANIFEST_FILE, LARGEST_JSON), (SIGNATURE_FILE, _LARGEST_SIGNATURE)):
+            path = target / name
+            if path.is_file() != (name in stored):
+                return False
+            if name in stored and path.read_bytes() != _small(store, stored[name], f"{store.url}: {name}", largest):
+                return False
+        manifest = decode_manifest((target / MANIFEST_FILE).read_bytes(), target / MANIFEST_FILE)
+        return all(_digest_of(target / name) == entry.sha256 for name, entry in manifest.files.items())
+
+
+def _digest_of(path: Path) -> str:
+    """SHA-256; "" where there is no such file."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -130,8 +158,8 @@ def cache_locked(cache: Path, checkpoint: Callable[[], None] = nothing_to_check)
 _LOCK_SECONDS = 0.1
 
 
-def _is_whole(target: Path, stored: StoredVersion) -> bool:
-    """Whether the cached copy has the files of the store, by their sizes; whoever reads it checks the hashes."""
+def _has_sizes(target: Path, stored: StoredVersion) -> bool:
+    """Whether the cached copy has the sizes of the store: who asks for a version wants to hear of damage there."""
     files = {name: item.size for name, item in stored.items() if not name.startswith(".")}
     return all((target / name).is_file() and (target / name).stat().st_size == size for name, size in files.items())
 
@@ -153,7 +181,7 @@ def _fill(
     where = f"{store.url}/{target.parent.name}/{target.name}"
     content = _small(store, stored[MANIFEST_FILE], f"{where}/{MANIFEST_FILE}", LARGEST_JSON)
     (scratch / MANIFEST_FILE).write_bytes(content)
-    manifest = decode_manifest(content, Path(MANIFEST_FILE))
+    manifest = decode_manifest(content, f"{where}/{MANIFEST_FILE}")
     if (manifest.name, str(manifest.version)) != (target.parent.name, target.name):
         raise ArtifactError(f"{where}: its manifest says that it is {manifest.name}/{manifest.version}")
     for name, entry in manifest.files.items():
@@ -163,7 +191,8 @@ def _fill(
         raise ArtifactError(f"{where} has {total:,} bytes, more than the {largest:,} that are allowed")
     free = shutil.disk_usage(scratch).free
     if total + _SPARE_BYTES > free:
-        raise StoreError(f"{where} needs {total:,} bytes in {target.parent}, where {free:,} are free; make room there")
+        needed = f"{total:,} bytes, and {_SPARE_BYTES:,} are left to others"
+        raise StoreError(f"{where} needs {needed}; in {target.parent} {free:,} are free: make room there")
     for name, entry in manifest.files.items():
         _fetch(store, stored[name], scratch / name, entry, f"{where}/{name}", checkpoint)
     if SIGNATURE_FILE in stored:
@@ -208,7 +237,15 @@ def _place(scratch: Path, target: Path) -> None:
     for path in scratch.iterdir():
         fsync(path)
     fsync(scratch)
-    scratch.rename(target)
+    if (
+        target.exists()
+    ):  # for who reads it is away for a moment only; whoever holds the cache removes it where this dies
+        gone = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
+        target.rename(gone)
+        scratch.rename(target)
+        shutil.rmtree(gone, ignore_errors=True)
+    else:
+        scratch.rename(target)
     fsync(target.parent)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from rankserve_training.artifact.storage.errors import StoreError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
+_IN_BUCKETS = ("s3", "s3a", "gs", "gcs")
 
 
 def is_url(place: str | Path) -> bool:
@@ -17,13 +18,15 @@ def is_url(place: str | Path) -> bool:
 
 
 def parse_place(text: str) -> Path | str:
-    """The path of a directory, also from a `file://` URL; of other URLs the URL without a `/` at its end.
+    """The path of a directory, also from a `file://` URL; of others the URL: scheme in lower case, no `/` at its end.
 
     Raises:
         ValueError: where the URL holds a password, which would be seen in logs, names no place, or has a query.
     """
     if not is_url(text):
         return Path(text)
+    if not text.isprintable():
+        raise ValueError(f"{text!r} has characters that cannot be seen; leave them out")
     parts = urlsplit(text)
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
@@ -31,11 +34,12 @@ def parse_place(text: str) -> Path | str:
         return Path(unquote(parts.path))
     if "@" in parts.netloc and ":" in parts.netloc.rpartition("@")[0]:
         raise ValueError("a URL with a password would be seen in logs and lists of processes; leave it out")
-    if not parts.netloc.strip("/") and not parts.path.strip("/"):
+    if not parts.netloc and (parts.scheme in _IN_BUCKETS or not parts.path.strip("/")):
         raise ValueError(f"{text} names no bucket; give {parts.scheme}://BUCKET/PATH")
     if parts.query or parts.fragment:
         raise ValueError(f"{text} should end with its path, without ? and #")
-    return text.rstrip("/")
+    # Of the scheme alone upper and lower case are the same.
+    return (parts.scheme + text[len(parts.scheme) :]).rstrip("/")
 
 
 def join_place(place: Path | str, *names: str) -> Path | str:

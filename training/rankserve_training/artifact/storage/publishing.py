@@ -21,7 +21,7 @@ from rankserve_training.artifact.manifest import MANIFEST_FILE, Manifest, read_m
 from rankserve_training.artifact.publish import check_place, publish, write_entries, write_manifest
 from rankserve_training.artifact.storage.errors import StoreError, TakenError
 from rankserve_training.artifact.storage.store import Store
-from rankserve_training.artifact.versions import check_name
+from rankserve_training.artifact.versions import check_name, is_version
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,7 +46,7 @@ class PublishedVersion(NamedTuple):
 
 
 def check_anywhere(place: Path | str, name: str) -> None:
-    """As `check_place`, for a store as well, which has to be readable.
+    """As `check_place`, for a store as well: it has to be readable, and one of S3's kind writable.
 
     Raises:
         ArtifactError: saying why nothing could be published.
@@ -55,7 +55,9 @@ def check_anywhere(place: Path | str, name: str) -> None:
         check_place(place, name)
         return
     check_name(name)
-    Store(place).used_numbers(name)
+    store = Store(place)
+    _next_number(store.used_numbers(name), f"{place}/{name}")
+    store.check_writable(name)
 
 
 def publish_anywhere(
@@ -91,6 +93,18 @@ def publish_anywhere(
         return PublishedVersion(f"{place}/{name}/{version}", read_manifest(directory / MANIFEST_FILE))
 
 
+def _next_number(used: list[int], where: str) -> int:
+    """One more than the newest one.
+
+    Raises:
+        ArtifactError: where no reader would take that for the number of a version.
+    """
+    version = max(used, default=0) + 1
+    if not is_version(str(version)):
+        raise ArtifactError(f"{where} has {version - 1}, and no larger number can be that of a version; remove it")
+    return version
+
+
 class StorePublisher:
     """Publishes one version of one model."""
 
@@ -108,7 +122,7 @@ class StorePublisher:
         """
         used = self._store.used_numbers(self._name)
         self._remove_abandoned(used)
-        version = max(used, default=0) + 1
+        version = _next_number(used, f"{self._store.url}/{self._name}")
         while True:
             try:
                 self._store.create(self._path(version, CLAIM_FILE), self._claim)

@@ -13,18 +13,17 @@ from rankserve_training.artifact.versions import is_name, is_version
 if TYPE_CHECKING:
     from fsspec.spec import AbstractFileSystem
 
-# Whoever waits for a store that does not answer has something to serve meanwhile.
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 30, 2
-_OPTIONS: Mapping[str, dict[str, Any]] = {
-    "s3": {
-        "config_kwargs": {
-            "connect_timeout": _CONNECT_SECONDS,
-            "read_timeout": _READ_SECONDS,
-            "retries": {"max_attempts": _ATTEMPTS},
-        }
+_S3 = ("s3", "s3a")
+# Whoever waits for a store that does not answer has something to serve meanwhile: a minute is long. The tries of s3fs
+# multiply those of botocore.
+_CONNECT_SECONDS, _READ_SECONDS, _RETRIES_OF_BOTOCORE, _TRIES_OF_S3FS = 5, 15, 1, 2
+_S3_OPTIONS: Mapping[str, Any] = {
+    "config_kwargs": {
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": _READ_SECONDS,
+        "retries": {"max_attempts": _RETRIES_OF_BOTOCORE},
     }
 }
-_S3 = ("s3", "s3a")
 _CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict", "412")
 _BLOCK_BYTES = 8 * 1024 * 1024
 
@@ -58,17 +57,19 @@ class Store:
         """
         self.url = url
         scheme = url.partition("://")[0]
+        self._conditional = scheme in _S3
         try:
             from fsspec.core import url_to_fs
         except ImportError as error:
             raise StoreError(f'{url} needs fsspec: pip install "rankserve[storage]"') from error
         with explained(url):
             found: tuple[AbstractFileSystem, str] = url_to_fs(
-                url, use_listings_cache=False, skip_instance_cache=True, **_OPTIONS.get(scheme, {})
+                url, use_listings_cache=False, skip_instance_cache=True, **(_S3_OPTIONS if self._conditional else {})
             )
         self._files, root = found
+        if self._conditional:
+            self._files.retries = _TRIES_OF_S3FS
         self._root = root.rstrip("/")
-        self._conditional = scheme in _S3
 
     def versions(self, name: str = "") -> dict[str, dict[int, StoredVersion]]:
         """What there is, by model and version: a version without a manifest is none, as it is not finished.
@@ -169,6 +170,23 @@ class Store:
                     raise TakenError(f"{self.url}/{path} has changed meanwhile") from error
                 raise
 
+    def check_writable(self, name: str) -> None:
+        """Asks whether objects may be written below a model, and writes none, where the store is of S3's kind.
+
+        Others would have to be written to, and are not asked.
+        """
+        if not self._conditional:
+            return
+        path = f"{name}/.writable"
+        with explained(f"{self.url}/{name}"):
+            try:
+                self._files.pipe_file(f"{self._root}/{path}", b"", IfMatch='"none has this tag"')
+            except PermissionError:
+                raise
+            except Exception:  # for want of the tag alone, or as the store knows no conditions
+                return
+        self.remove(path)  # the store passes over conditions
+
     def remove(self, path: str) -> None:
         """Removes everything below a path."""
         with explained(f"{self.url}/{path}"):
@@ -186,8 +204,8 @@ class Store:
             if not found:
                 self._check_root()
         for path, info in found.items():
-            parts = path.removeprefix(self._root).strip("/").split("/")
-            if len(parts) == 3:
+            parts = path.removeprefix(f"{self._root}/").split("/")
+            if len(parts) == 3 and all(parts):  # some tools make objects for folders, whose keys end with a `/`
                 model, version, file = parts
                 yield (model, version, file), StoredObject(path, int(info["size"]), _tag(info))
 
