@@ -239,7 +239,7 @@ class JobQueue:
                 if self._is_timed and not job.scored:
                     job.started_at = now
                     if self._counts is not None:
-                        self._counts.wait.add(now - job.queued_at)
+                        self._counts.wait.pending.append(now - job.queued_at)
         return slices, dropped
 
     def _take_back(self, slices: Sequence[Slice]) -> list[ScoreJob]:

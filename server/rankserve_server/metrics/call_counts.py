@@ -62,13 +62,13 @@ class MethodCounts:
     def count_answered(self) -> None:
         """Counts those of `just_answered`, with their messages: together, as that takes a fraction of the time."""
         count = len(self.just_answered)
-        if count:
-            now = time.monotonic()
-            self.received += count
-            self.sent += count
-            self.codes[0] += count
-            self.handling.extend([now - since for since in self.just_answered])
-            self.just_answered.clear()
+        now = time.monotonic()
+        self.received += count
+        self.sent += count
+        self.codes[0] += count
+        self.handling.pending.extend([now - since for since in self.just_answered])
+        self.handling.sort_many()
+        self.just_answered.clear()
 
     def add_from(self, other: "MethodCounts") -> None:
         """Counts what another one has counted."""

@@ -1,14 +1,12 @@
 """Values, counted by bucket."""
 
 import threading
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-# To sort many values into buckets at once takes a tenth of what it takes one by one. Until then they are plain numbers:
-# as objects they would take the processor's cache from what answers requests.
+# To sort many values into buckets at once takes a tenth of what it takes one by one.
 _MOST_PENDING = 512
 
 
@@ -17,9 +15,11 @@ class Distribution:
 
     Attributes:
         bounds: upper bounds of the buckets, ascending; a value that is equal to one is in its bucket.
+        pending: values that are not in their buckets yet. Who counts something of each request appends to it, and calls
+            `sort_many` now and then: on that path every call of a function counts.
     """
 
-    __slots__ = ("_bounds", "_counts", "_pending", "_sorting", "_total", "bounds")
+    __slots__ = ("_bounds", "_counts", "_sorting", "_total", "bounds", "pending")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """Empty."""
@@ -27,7 +27,7 @@ class Distribution:
         self._bounds = np.array(self.bounds)
         self._counts = np.zeros(len(self.bounds) + 1, np.int64)
         self._total = 0.0
-        self._pending = array("d")
+        self.pending: list[float] = []
         self._sorting = threading.Lock()
 
     @property
@@ -47,15 +47,12 @@ class Distribution:
 
     def add(self, value: float) -> None:
         """Counts one value."""
-        self._pending.append(value)
-        if len(self._pending) >= _MOST_PENDING:
-            with self._sorting:
-                self._sort_pending()
+        self.pending.append(value)
+        self.sort_many()
 
-    def extend(self, values: Iterable[float]) -> None:
-        """Counts several."""
-        self._pending.extend(values)
-        if len(self._pending) >= _MOST_PENDING:
+    def sort_many(self) -> None:
+        """Sorts what is pending, where that is enough to be worth it."""
+        if len(self.pending) >= _MOST_PENDING:
             with self._sorting:
                 self._sort_pending()
 
@@ -73,10 +70,10 @@ class Distribution:
 
     def _sort_pending(self) -> None:
         # One that is appended meanwhile stays for the next time.
-        count = len(self._pending)
+        count = len(self.pending)
         if count:
-            self._sort(np.array(self._pending[:count]))
-            del self._pending[:count]
+            self._sort(np.array(self.pending[:count]))
+            del self.pending[:count]
 
     def _sort(self, values: npt.NDArray[np.floating]) -> None:
         places = np.searchsorted(self._bounds, values)

@@ -19,7 +19,7 @@ class QueueCounts:
     """Of one queue; the thread that computes its batches counts.
 
     Attributes:
-        wait: seconds from the queueing of a job to its first batch.
+        wait: seconds from the queueing of a job to its first batch; its `pending` ones are sorted here.
         batch_seconds: seconds from the start of a batch until its scores were taken.
         batch_rows: candidates of a batch.
         batch_requests: jobs of a batch.
@@ -43,6 +43,7 @@ class QueueCounts:
         """Counts a batch whose scores have just been taken."""
         if not batch.slices:
             return
+        self.wait.sort_many()
         count = batch.count
         self.batch_seconds.add(time.monotonic() - batch.started)
         self.batch_rows.add(count)

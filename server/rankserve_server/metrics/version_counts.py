@@ -41,7 +41,7 @@ class VersionCounts:
             self.requests += 1
         else:
             self.aliases[alias] = self.aliases.get(alias, 0) + 1
-        self.candidates.add(candidates)
+        self.candidates.pending.append(candidates)
         if unknown_items:
             self.unknown_items += unknown_items
         if not user_known:
@@ -50,6 +50,7 @@ class VersionCounts:
         if self._before_scores:
             return False
         self._before_scores = _SCORES_OF_EVERY
+        self.candidates.sort_many()
         return True
 
     def answered(self, scores: Scores) -> None:

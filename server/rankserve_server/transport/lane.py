@@ -259,7 +259,8 @@ class Lane:
             except Exception:  # whatever it is, it must not end the thread
                 _log.exception("Answering a request failed.")
         for counts in self._counted:
-            counts.count_answered()
+            if counts.just_answered:
+                counts.count_answered()
 
 
 def _shutting_down() -> NotReadyError:

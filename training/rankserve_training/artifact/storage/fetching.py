@@ -237,9 +237,8 @@ def _place(scratch: Path, target: Path) -> None:
     for path in scratch.iterdir():
         fsync(path)
     fsync(scratch)
-    if (
-        target.exists()
-    ):  # for who reads it is away for a moment only; whoever holds the cache removes it where this dies
+    if target.exists():
+        # For who reads it is away for a moment only; whoever holds the cache removes it where this dies.
         gone = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=target.parent))
         target.rename(gone)
         scratch.rename(target)
