@@ -24,6 +24,9 @@ class DrainRate:
         self._work = _FIRST_GUESS * _GUESS_SECONDS
         self._seconds = _GUESS_SECONDS
         self._requests = self._work / work_of(_GUESSED_CANDIDATES, 1)
+        # Without a guess: whether a request fits is not to depend on one.
+        self._candidates = 0.0
+        self._measured_requests = 1.0
 
     def measured(self, candidates: int, requests: int, seconds: float) -> None:
         """Notes that so much took so long, whatever else was done meanwhile."""
@@ -32,6 +35,8 @@ class DrainRate:
         self._work = _KEPT * self._work + work
         self._requests = _KEPT * self._requests + requests
         self._seconds = _KEPT * self._seconds + seconds
+        self._candidates = _KEPT * self._candidates + candidates
+        self._measured_requests = _KEPT * self._measured_requests + requests
 
     def seconds_for(self, work: float) -> float:
         """How long so much work will take."""
@@ -40,3 +45,7 @@ class DrainRate:
     def usual_work(self, requests: int) -> float:
         """The work of so many requests of which nothing else is known."""
         return requests * self._work / self._requests if self._requests else 0.0
+
+    def usual_candidates(self, requests: int) -> int:
+        """Their candidates: one each, until something was measured."""
+        return max(requests, round(requests * self._candidates / self._measured_requests))

@@ -119,6 +119,8 @@ class JobQueue:
     def refusal(self, deadline: float, coming: int = 0) -> RequestError | None:
         """Why a request is refused of which nothing is known but its deadline: that costs less than to read it first.
 
+        It is taken for one like those before it: to find out that it does not fit costs a third of answering it.
+
         Args:
             deadline: on the clock of `time.monotonic`.
             coming: how many others are about to be added.
@@ -127,8 +129,10 @@ class JobQueue:
             An error for what has no chance; None where there may be room.
         """
         if self._requests or coming:
-            work = self._rate.usual_work(coming + 1)
-            return None if self._has_room(1, work, deadline) else self._refusal(self._jobs.least(), 1, work, deadline)
+            candidates, work = self._rate.usual_candidates(coming + 1), self._rate.usual_work(coming + 1)
+            if self._has_room(candidates, work, deadline):
+                return None
+            return self._refusal(self._jobs.least(), candidates, work, deadline)
         if deadline > time.monotonic():
             return None
         if self._counts is not None:

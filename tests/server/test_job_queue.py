@@ -207,6 +207,17 @@ class TestBound:
         scoring.queue.add(scoring.job(1, count=100))
         assert isinstance(scoring.queue.refusal(time.monotonic() + 60), OverloadedError)
 
+    def test_one_of_which_nothing_is_known_is_taken_for_one_like_those_before_it(self) -> None:
+        scoring = Scoring(max_queued_candidates=1_000)
+        for _ in range(200):
+            scoring.queue.add(scoring.job(1, count=400))
+            scoring.compute()
+        scoring.queue.add(scoring.job(1, count=400))
+        assert scoring.queue.refusal(time.monotonic() + 60) is None
+        scoring.queue.add(scoring.job(1, count=400))
+        assert isinstance(scoring.queue.refusal(time.monotonic() + 60), OverloadedError)
+        scoring.queue.add(scoring.job(1, count=200))  # this one is known to fit
+
     def test_others_that_are_about_to_come_count(self) -> None:
         scoring = Scoring(max_queue_ms=1_000)
         slow(scoring)

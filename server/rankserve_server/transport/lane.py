@@ -7,6 +7,7 @@ Each step is done for all requests of a round before the next step: the code and
 processor's cache, which takes a sixteenth off a request of 100 candidates.
 """
 
+import itertools
 import logging
 import threading
 import time
@@ -72,6 +73,8 @@ _EVENTS_PER_ROUND = 512
 # refusal costs as much as two hundred candidates. Whom this leaves no time for, the core turns away. At three times the
 # load, in requests of 1,000 candidates, 0.83 of what can be answered is answered; with 128 it is 0.44.
 _EVENTS_WHEN_FULL = 16
+# So long after a call has come its message is expected, which most clients send together with it.
+_EXPECTED_SECONDS = 0.05
 # How soon an idle lane notices that the server drains.
 _IDLE_SECONDS = 0.1
 # Before a server that has drained stops: so long without a new call, waited for so long at most.
@@ -88,7 +91,8 @@ class Lane:
         health: what the health service says.
         gate: which calls may go on; None where all may.
         reflect: from a message of reflection to its answer.
-        accepted: unary calls that came in this round and were not refused.
+        expected: unary calls that were not refused and whose message has not come, with when they came, in that order;
+            those only of which it may come any moment.
         arrived: requests to be planned in this round.
         jobs: what waits for the engine.
         observer: who sees calls; None where nobody does.
@@ -138,7 +142,7 @@ class Lane:
         self.health = health
         self.gate = gate
         self.reflect = reflection_answers(protocols)
-        self.accepted = 0
+        self.expected: dict[LaneCall, float] = {}
         self.arrived: list[Request] = []
         self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue, observer)
         self.scored: list[Request] = []
@@ -214,7 +218,7 @@ class Lane:
         computing = None
         while not self._closed:
             self.rounds += 1
-            self.accepted = 0
+            self._expect_no_longer()
             limit = _EVENTS_WHEN_FULL if self.jobs.batch_is_full else _EVENTS_PER_ROUND
             self._queue.handle_events(0 if computing or self.jobs else _IDLE_SECONDS, limit)
             self._look_after_open_calls()
@@ -225,6 +229,15 @@ class Lane:
                 self._finish(computing)
             computing = started
             self._answer_scored()
+
+    def _expect_no_longer(self) -> None:
+        """Who opens calls and sends no messages must not keep others out."""
+        if not self.expected:
+            return
+        until = time.monotonic() - _EXPECTED_SECONDS
+        late = list(itertools.takewhile(lambda call: self.expected[call] < until, self.expected))
+        for call in late:
+            del self.expected[call]
 
     def _look_after_open_calls(self) -> None:
         if self.draining:

@@ -116,15 +116,16 @@ class _UnaryCall(LaneCall):
         self._sent = False
 
     def start(self) -> None:
-        # What has to be refused in any case is refused before it is read. Others of this round are before it, and they
-        # are in the queue only once they are planned.
+        # What has to be refused in any case is refused before it is read. Others are before it, and they are in the
+        # queue only once their messages have come and are planned.
         lane = self._lane
-        if not self._refused(coming=lane.accepted):
-            lane.accepted += 1
+        if not self._refused(coming=len(lane.expected) + len(lane.arrived)):
+            lane.expected[self] = self._arrived
             grpc_core.receive_message(self._call, self)
 
     def handle(self, event: Any) -> None:
         """The message has come, or the answer has gone."""
+        self._lane.expected.pop(self, None)
         if self._sent:
             self._lane.in_flight -= 1
         # Asked again, as its message may have come much later.

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 import pytest
 
+from integration.raw_connection import RawConnection, headers_of
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 from server.service.conftest import LocalServer, Serve, read
 
@@ -64,6 +65,16 @@ class TestDeadlines:
         async with serve() as server:
             for timeout in (5.0, 1e6, None):
                 assert list((await server.ranking.Rank(BUSY, timeout=timeout)).item_ids) == [1]
+
+
+async def test_calls_without_a_message_keep_nobody_out(serve: Serve) -> None:
+    async with serve(max_queued_candidates=50) as server:
+        with RawConnection(server.address) as rude:
+            for _ in range(100):
+                rude.open(headers_of("Rank", "60S"))
+            await asyncio.to_thread(rude.flush)
+            await asyncio.sleep(0.2)
+            await assert_answers(server)
 
 
 class TestCancelling:
