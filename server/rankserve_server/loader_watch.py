@@ -28,6 +28,8 @@ _STEP_SECONDS = 0.01
 # never is.
 _WANTED_FROM = 0.1
 _SERVING_FROM = 0.2
+# Of a processor, from its beginning: where it has had less, as others want them too, it is not halted, so as to end.
+_LEAST_SHARE = 0.02
 _SHARE_WHERE_WANTED = 0.1
 # Of the time that it may run. To look takes a file for each of its threads.
 _LOOK_SECONDS = 0.05
@@ -74,6 +76,7 @@ class LoaderWatch:
         self._processor_time = ProcessorTime(process.pid)
         self._ran = self._waited = 0.0
         self._looked = time.monotonic(), time.process_time()
+        self._began, _ = self._looked
         self._is_wanted = False
         self._over = threading.Event()
         self._found: BaseException | None = None
@@ -117,7 +120,7 @@ class LoaderWatch:
             if self._gives_way and ran - looked > _LOOK_SECONDS:
                 self._look(ran - looked)
                 looked = ran
-            if self._is_wanted:
+            if self._is_wanted and not self._lags():
                 self._halt(step * (1 / _SHARE_WHERE_WANTED - 1))
             since = time.monotonic()
 
@@ -132,6 +135,9 @@ class LoaderWatch:
         # How long it waits is told once it runs again: where it has hardly done either, nothing new is known.
         if not is_serving or ran + waited > _WANTED_FROM * seconds:
             self._note_wanted(is_serving and waited > _WANTED_FROM * seconds)
+
+    def _lags(self) -> bool:
+        return self._ran < _LEAST_SHARE * (time.monotonic() - self._began)
 
     def _own_share(self) -> float:
         """How much of a processor this process has used since the last look."""

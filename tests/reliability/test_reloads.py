@@ -1,7 +1,7 @@
 """New versions while the server answers: no call fails, each answer is that of the version that it names, nobody waits.
 
-RELOADS makes the long form longer; for 200 count on half an hour. RELOADS_SLOWER bounds how much longer answers may
-take meanwhile: on a machine that has nothing else to do 1.5 times.
+RELOADS makes the long form longer; for 200 count on three hours, as what loads is halted while the server is busy.
+RELOADS_SLOWER bounds how much longer answers may take meanwhile.
 """
 
 import json
@@ -26,7 +26,7 @@ from reliability.checked_load import Answers, RunningLoad, responses_of
 from server.tower_answers import assert_answers
 from server.two_towers import STRANGER, Published, Towers, publish_towers, random_towers
 
-RELOADS = int(os.environ.get("RELOADS", "15"))
+RELOADS = int(os.environ.get("RELOADS", "8"))
 SHORT_RELOADS = 2
 SHARE_OF_CAPACITY = float(os.environ.get("RELOADS_SHARE", "0.7"))
 # So little that it is answered whatever else the machine has to do.
@@ -39,7 +39,7 @@ LONGEST_PAUSE_SECONDS = 10.0
 KINDS = 3
 REQUESTS, CANDIDATES = 40, 100
 # Of the time that 99 of 100 answers take, to that without reloads; neighbours on the machine count as much.
-SLOWER = float(os.environ.get("RELOADS_SLOWER", "5"))
+SLOWER = float(os.environ.get("RELOADS_SLOWER", "1.5"))
 LOAD_SECONDS = 120.0
 Requests: TypeAlias = list[ranking_pb2.RankRequest]
 # The first few fill caches of the allocator and of the runtime.

@@ -31,6 +31,7 @@ _SECONDS = 2.0
 def serving(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this process served somebody."""
     monkeypatch.setattr(loader_watch, "_SERVING_FROM", -1.0)
+    monkeypatch.setattr(loader_watch, "_LEAST_SHARE", 0.0)
 
 
 def go_on() -> None:
@@ -74,6 +75,14 @@ def test_it_is_halted_while_others_want_the_processor() -> None:
         ran = ProcessorTime(process.pid)
         time.sleep(0.2)
         assert ran.look()[0] > 0
+
+
+def test_it_has_its_least_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        loader_watch, "_LEAST_SHARE", 0.3
+    )  # of a half, halted for nine tenths, it would have a twentieth
+    with running(_HALF, _IDLE + _WITHOUT_END) as (_, process):
+        assert share_halted(process) < 0.5
 
 
 def test_it_is_not_halted_where_nobody_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
