@@ -1,6 +1,7 @@
 """The loops against a scripted server and against scripted connections, in this process."""
 
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -190,16 +191,22 @@ def test_a_call_without_an_answer_ends_with_its_timeout(server: ScriptedServer) 
     assert counts.failures == {"DEADLINE_EXCEEDED": 1}
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE])
-def test_calls_that_end_at_once_do_not_pile_up(code: grpc.StatusCode) -> None:
+def test_calls_that_end_at_once_do_not_pile_up() -> None:
+    counts = calls_that_end_at_once(grpc.StatusCode.OK, requests=2 * sys.getrecursionlimit(), seconds=None)
+    assert counts.answered == 2 * sys.getrecursionlimit()
+
+
+def test_after_a_failure_there_is_a_pause() -> None:
+    assert 10 <= calls_that_end_at_once(grpc.StatusCode.UNAVAILABLE, requests=None, seconds=0.3).failed <= 70
+
+
+def calls_that_end_at_once(code: grpc.StatusCode, requests: int | None, seconds: float | None) -> Counts:
+    """Of two callers, until so many or so long."""
     plan = any_plan()
     pool = make_requests(plan.candidates, plan.users, plan.items)
-    tally = Tally(time.monotonic(), 0.3, 1.0)
-    run_closed_loop(ScriptedConnections(code=code), itertools.cycle(pool), 2, None, tally)
-    if code is grpc.StatusCode.OK:
-        assert tally.counts.answered > 1_000
-    else:
-        assert 10 <= tally.counts.failed <= 70, "no pause after failures"
+    tally = Tally(time.monotonic(), seconds, 1.0)
+    run_closed_loop(ScriptedConnections(code=code), itertools.cycle(pool), 2, requests, tally)
+    return tally.counts
 
 
 def test_wrong_answers_and_unknown_ids_are_counted(server: ScriptedServer) -> None:
