@@ -117,10 +117,12 @@ def score(
     The scores and their order are those of 'rankserve rank', to the last bit. Files appear whole, and `_SUCCESS` behind
     the last one. A run that was stopped, however that was, goes on when the same command is given again.
     """
-    _check_writable(json_file)
     from rankserve_server.scoring.errors import ScoringError
     from rankserve_server.scoring.scoring_run import Request, ScoringRun
+    from rankserve_training.artifact.output_files import why_unwritable
 
+    if json_file is not None and (reason := why_unwritable(json_file)):
+        raise click.BadParameter(f"{json_file} cannot be written: {reason}", param_hint="--json")
     request = Request(
         model=model,
         output=output,
@@ -143,22 +145,6 @@ def score(
     if json_file is not None:
         json_file.write_text(json.dumps(outcome.to_json(), indent=2) + "\n", encoding="utf-8")
     _print(outcome)
-
-
-def _check_writable(file: Path | None) -> None:
-    """Refuses, before the work is done, a file that could not be written."""
-    if file is None:
-        return
-    directory = file.absolute().parent
-    if file.is_dir():
-        reason = "it is a directory"
-    elif not directory.is_dir():
-        reason = f"there is no directory {directory}"
-    elif not os.access(file if file.exists() else directory, os.W_OK):
-        reason = "permission denied"
-    else:
-        return
-    raise click.BadParameter(f"{file} cannot be written: {reason}", param_hint="--json")
 
 
 def _engine(name: Literal["local", "ray"], processes: int) -> "Engine":

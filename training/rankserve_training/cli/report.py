@@ -1,7 +1,6 @@
 """What the commands print: progress on stderr, results on stdout or as JSON in a file."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rankserve_training.artifact.manifest import ScaleEntry
+from rankserve_training.artifact.output_files import why_unwritable
 from rankserve_training.moving import moves
 
 if TYPE_CHECKING:
@@ -92,18 +92,8 @@ def check_writable(file: Path | None, option: str = "--json") -> None:
     Raises:
         click.BadParameter: saying why.
     """
-    if file is None:
-        return
-    directory = file.absolute().parent
-    if file.is_dir():
-        reason = "it is a directory"
-    elif not directory.is_dir():
-        reason = f"there is no directory {directory}"
-    elif not os.access(file if file.exists() else directory, os.W_OK):
-        reason = "permission denied"
-    else:
-        return
-    raise click.BadParameter(f"{file} cannot be written: {reason}", param_hint=option)
+    if file is not None and (reason := why_unwritable(file)):
+        raise click.BadParameter(f"{file} cannot be written: {reason}", param_hint=option)
 
 
 def write_json(json_file: Path | None, result: Mapping[str, Any]) -> None:

@@ -41,10 +41,12 @@ async def predict(call: Call) -> PredictResponse:
     """Scores pairs, row by row or column by column."""
     request = call.decoded(PredictRequest)
     _check_signature(request.signature_name, "predict")
-    if (request.instances is UNSET) == (request.inputs is UNSET):
+    if request.instances is UNSET and request.inputs is not UNSET:
+        columns = request.inputs
+    elif request.instances is not UNSET and request.inputs is UNSET:
+        columns = _columns(request.instances)
+    else:
         raise invalid("instances", "should be given, or `inputs` instead of it: exactly one of them")
-    columns = request.inputs if request.instances is UNSET else _columns(request.instances)
-    assert columns is not UNSET  # noqa: S101, for the type checker: one of them is there
     check_names(list(columns))
     users, items = from_nested(USER, columns[USER]), from_nested(ITEM, columns[ITEM])
     scored = await score_pairs(call, users_of(users, items), items.ids, _selection(call))
