@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from integration.client_processes import end_within
 from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 
 _THREADS = 8
@@ -87,15 +88,22 @@ class RoughClient(threading.Thread):
             ):
                 self.answers += 1
             else:
-                self.wrong.append(f"an answer to another request: {response} to {request}")
+                self.wrong.append(f"an answer to another request: {_in_short(response)} to {_in_short(request)}")
 
     def _expect(self, code: int, details: str | None) -> None:
         if code not in {status.value[0] for status in _EXPECTED}:
             self.wrong.append(f"{code}: {details}")
 
 
+def _in_short(message: ranking_pb2.RankRequest | ranking_pb2.RankResponse) -> str:
+    """So much as a pipe holds that nobody reads yet."""
+    encoded = message.SerializeToString()
+    return f"{len(encoded)} bytes that begin with {encoded[:100].hex()}"
+
+
 def main(address: str, seconds: float, seed: int, threads: int = _THREADS) -> None:
     """Prints the number of answers, or what was wrong with them."""
+    end_within(seconds)
     clients = [RoughClient(address, seconds, seed * 1_000 + number) for number in range(threads)]
     for client in clients:
         client.start()

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from integration.client_processes import end_within
 from integration.raw_connection import (
     DATA,
     END_HEADERS,
@@ -179,6 +180,7 @@ class RudeClient:
 
 
 def main(address: str, seconds: float, seed: int) -> None:
+    end_within(seconds)
     client = RudeClient(address, seed)
     client.run(seconds)
     print(client.calls)
