@@ -55,8 +55,9 @@ class LocalStore:
                 self.put(f"{version.parent.name}/{version.name}/{path.name}", path.read_bytes())
 
     @contextmanager
-    def answering(self, method: str, status: int | None, code: str = "") -> Iterator[list[str]]:
-        """Requests of a method get this error, or where `status` is None no answer; others that of the store.
+    def answering(self, methods: str, status: int | None, code: str = "") -> Iterator[list[str]]:
+        """Requests of methods, such as "GET HEAD", get this error, or where `status` is None no answer; others that of
+        the store.
 
         Gives the paths of those that were refused so, as they come.
         """
@@ -66,7 +67,7 @@ class LocalStore:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if self.command == method:
+                if self.command in methods.split():
                     refused.append(self.path)
                     error = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
                     if status is not None:
@@ -85,7 +86,8 @@ class LocalStore:
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815  # the names that are called
 

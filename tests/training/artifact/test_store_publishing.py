@@ -194,16 +194,23 @@ def test_a_store_that_may_only_be_read_is_found_out_before_the_work(store: Local
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "said"),
+    ("methods", "status", "code", "said"),
     [
-        (503, "SlowDown", "the store is overloaded or in trouble: .*; try again later"),
-        (403, "SignatureDoesNotMatch", "the store refuses these credentials"),
-        (400, "AuthorizationHeaderMalformed", "the bucket is in another region: .*; set AWS_DEFAULT_REGION"),
+        ("GET", 503, "SlowDown", "the store is overloaded or in trouble: .*; try again later"),
+        ("GET", 403, "SignatureDoesNotMatch", "the store refuses these credentials"),
+        ("GET", 400, "AuthorizationHeaderMalformed", "the bucket is in another region: .*; set AWS_DEFAULT_REGION"),
+        ("GET", 301, "PermanentRedirect", "the bucket is in another region: .*; set AWS_DEFAULT_REGION"),
+        ("GET HEAD", 301, "PermanentRedirect", "the bucket is in another region.*; set AWS_DEFAULT_REGION"),
     ],
 )
-def test_what_a_store_refuses_is_explained(store: LocalStore, status: int, code: str, said: str) -> None:
-    with store.answering("GET", status, code), pytest.raises(StoreError, match=f"^{URL}: {said}"):
+def test_what_a_store_refuses_is_explained(store: LocalStore, methods: str, status: int, code: str, said: str) -> None:
+    with store.answering(methods, status, code), pytest.raises(StoreError, match=f"^{URL}: {said}"):
         version_at(f"{URL}/small")
+
+
+def test_a_place_that_cannot_be_asked_is_not_an_empty_one() -> None:
+    with pytest.raises(StoreError, match="the store cannot be reached"):
+        version_at("http://127.0.0.1:1/models/small")
 
 
 def test_a_store_that_breaks_off_is_not_asked_for_long(store: LocalStore) -> None:

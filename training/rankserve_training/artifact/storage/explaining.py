@@ -40,6 +40,8 @@ def _reason(error: BaseException) -> str:
         return f"the store refuses these credentials: {said}; check them, and what they are allowed to do"
     if codes & set(_NOT_THERE) or isinstance(error, FileNotFoundError):
         return "there is no such bucket or object; check the URL, and that it is in the account and region asked"
+    if "RecursionError" in kinds:  # its library has followed it without end
+        return "the bucket is in another region, and the store does not say in which; set AWS_DEFAULT_REGION to it"
     if codes & set(_ELSEWHERE):
         return f"the bucket is in another region: {said}; set AWS_DEFAULT_REGION to the bucket's"
     if codes & set(_BUSY):

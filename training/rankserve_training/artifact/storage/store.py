@@ -1,6 +1,7 @@
 """A store as fsspec reaches it: what lies in it, and reading and writing its objects."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -210,10 +211,12 @@ class Store:
                 yield (model, version, file), StoredObject(path, int(info["size"]), _tag(info))
 
     def _check_root(self) -> None:
-        """An empty listing may mean that there is no such bucket, too."""
-        bucket = self._root.partition("/")[0]
+        """An empty listing may mean that there is no such bucket, too, or that it could not be asked."""
         if self._conditional:
-            self._files.call_s3("head_bucket", Bucket=bucket)
+            self._files.call_s3("head_bucket", Bucket=self._root.partition("/")[0])
+            return
+        with suppress(FileNotFoundError):
+            self._files.ls(self._root)
 
 
 def _read_blocks(file: IO[bytes], left: int) -> Iterator[bytes]:
