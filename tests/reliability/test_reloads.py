@@ -128,6 +128,7 @@ def reload_under_load(
             pause = min(rounds[-1].seconds, longest_pause) if rounds else longest_pause
             count = min(at_once, reloads - done)
             rounds.append(Round.of(server, client, versions, requests, rate, pause, count))
+            print(f"\n{rounds[-1]}", end="", flush=True)
     figures = [each.figures for each in rounds]
     during, before = (
         quantile_ms(0.99, [took for each in rounds for took in times(each)]) for times in (Round.during, Round.before)
@@ -188,6 +189,13 @@ class Round:
                 wait_for_version(client, versions.publish())
             ended, figures = time.perf_counter(), Figures.of(server)
             return Round(load.end(), reloads, started, ended, figures)
+
+    def __str__(self) -> str:
+        during, before = (quantile_ms(0.99, took) for took in (self.during(), self.before()))
+        return (
+            f"{self.reloads} reloads in {self.seconds:.1f} s, {self.answers.rate:,.0f} calls a second, failed: "
+            f"{self.answers.failed}; p99 {during:.2f} ms during reloads, {before:.2f} ms before them"
+        )
 
     @property
     def seconds(self) -> float:
