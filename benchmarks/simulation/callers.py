@@ -1,7 +1,6 @@
 """Callers of one server, on one thread, as `benchmarks/raw_caller.py` has them for real servers."""
 
 import random
-from collections.abc import Callable
 
 from simulation.clock import Clock
 from simulation.server import Machine, Server, Times
@@ -11,43 +10,75 @@ _MOST_SECONDS = 60.0
 
 
 class _Client:
-    """Sends and receives, one after the other; a request is the time from which its latency counts."""
+    """In turns: it looks at all answers that have come, and then sends all that is to be sent, together.
 
-    def __init__(self, times: Times, machine: Machine, seed: int, after: Callable[[int], None]) -> None:
+    A request is the time from which its latency counts.
+
+    Attributes:
+        clock: of the simulation.
+        chance: of it.
+        latencies: seconds of each answer.
+    """
+
+    def __init__(self, times: Times, machine: Machine, seed: int, calls_again: bool) -> None:
+        """Args:
+        times: what its steps take, and the server's.
+        machine: what both run on.
+        seed: of all that is random.
+        calls_again: whether each answer is followed by another request.
+        """
         self.clock = Clock()
         self.chance = random.Random(seed)
         self.latencies: list[float] = []
         self._times = times
-        self._after = after
-        self.free = 0.0
+        self._calls_again = calls_again
+        self._come: list[float] = []
+        self._to_send: list[float] = []
+        self._is_busy = False
         self._server: Server[float] = Server(self.clock, times, machine, self.chance, self._sent_back)
 
     def send(self, since: float) -> None:
-        self.clock.at(self._busy() + self._times.way, self._server.arrive, since)
+        """As soon as it has time."""
+        self._to_send.append(since)
+        self._begin()
 
-    def _sent_back(self, requests: list[float]) -> None:
-        self.clock.at(self.clock.now + self._times.way, self._receive, requests)
+    def _sent_back(self, since: float) -> None:
+        self.clock.at(self.clock.now + self._times.way, self._receive, since)
 
-    def _receive(self, requests: list[float]) -> None:
-        self.latencies += [self._busy() - since for since in requests]
-        self._after(len(requests))
+    def _receive(self, since: float) -> None:
+        self._come.append(since)
+        self._begin()
 
-    def _busy(self) -> float:
-        self.free = max(self.free, self.clock.now) + self._times.client / 2
-        return self.free
+    def _begin(self) -> None:
+        if not self._is_busy:
+            self._is_busy = True
+            self._turn()
+
+    def _turn(self) -> None:
+        half = self._times.client / 2
+        now = self.clock.now + (self._times.turn if self._come or self._to_send else 0.0)
+        come, self._come = self._come, []
+        for since in come:
+            now += half
+            self.latencies.append(now - since)
+        to_send, self._to_send = self._to_send, []
+        if self._calls_again:
+            to_send += [now] * len(come)
+        now += half * len(to_send)
+        for since in to_send:
+            self.clock.at(now + self._times.way, self._server.arrive, since)
+        self._is_busy = bool(come or to_send)
+        if self._is_busy:
+            self.clock.at(now, self._turn)
 
 
 def closed_loop(
     times: Times, machine: Machine, callers: int, requests: int, seed: int = 0
 ) -> tuple[float, list[float]]:
     """So many callers, who call again as soon as they are answered: answers a second, and latencies in seconds."""
-
-    def send_again(count: int) -> None:
-        for _ in range(count):
-            client.send(max(client.free, client.clock.now))
-
-    client = _Client(times, machine, seed, send_again)
-    send_again(callers)
+    client = _Client(times, machine, seed, calls_again=True)
+    for _ in range(callers):
+        client.send(0.0)
     while len(client.latencies) < requests and client.clock.now < _MOST_SECONDS:
         client.clock.run(client.clock.now + _STEP)
     return len(client.latencies) / client.clock.now, client.latencies
@@ -55,12 +86,12 @@ def closed_loop(
 
 def open_loop(times: Times, machine: Machine, rate: float, seconds: float, seed: int = 0) -> list[float]:
     """Calls at random times (Poisson), so many a second on average: latencies in seconds, from when a call is due."""
+    client = _Client(times, machine, seed, calls_again=False)
 
     def send_and_go_on() -> None:
         client.clock.at(client.clock.now + client.chance.expovariate(rate), send_and_go_on)
         client.send(client.clock.now)
 
-    client = _Client(times, machine, seed, lambda _: None)
     client.clock.at(0.0, send_and_go_on)
     client.clock.run(seconds)
     return client.latencies

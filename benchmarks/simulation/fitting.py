@@ -14,14 +14,17 @@ from simulation.callers import closed_loop, open_loop
 from simulation.server import Machine, Times
 
 _WAY = 20e-6
-# With these a search begins: seconds of a client for a request and of an event, how steps differ, stalls a second and
-# their seconds.
-_CLIENT, _EVENT, _SPREAD, _STALLS, _STALL = 40e-6, 30e-6, 0.3, 10.0, 0.001
+# With these a search begins: seconds of a client for a request and for a turn, of an event, how steps differ, stalls a
+# second and their seconds.
+_CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL = 30e-6, 20e-6, 30e-6, 0.3, 10.0, 0.001
 # How the rest of a lone call is shared out: a round, a batch, a request in it.
 _PARTS = (0.35, 0.55, 0.1)
 _MOST_SPREAD = 0.8
 # Of all time, that a machine stands still.
 _MOST_STALLED = 0.3
+# How far the guesses that a search begins with are from the best one so far: logarithms.
+_SEARCHES = (0.5, -0.3)
+_MOST_SECONDS = 10.0
 _QUANTILES = (0.5, 0.9, 0.99)
 # The median of latencies counts twice.
 _WEIGHTS = np.array([1.0, 2.0, 1.0, 1.0])
@@ -46,7 +49,7 @@ class Fit:
     error: float
 
 
-def measures(rate: float, latencies: Sequence[float]) -> Figures:
+def measures(rate: float, latencies: Sequence[float] | Figures) -> Figures:
     """What is compared of a loop: float64[4], its rate and three quantiles of its latencies."""
     return np.array([rate, *np.quantile(latencies, _QUANTILES)])
 
@@ -55,9 +58,10 @@ def fit(
     closed: Mapping[int, Figures],
     opened: Mapping[float, Figures],
     lone: Sequence[tuple[float, float]],
+    most: int,
     paces: tuple[float, ...] = (1.0,),
-    evaluations: int = 220,
-    seconds: float = 3.0,
+    evaluations: int = 260,
+    requests: int = 10_000,
 ) -> Fit:
     """Finds the times with which loops of the simulation are most like those that were measured.
 
@@ -65,39 +69,51 @@ def fit(
         closed: `measures` by the number of callers, one of them a single one.
         opened: the same of calls at random times, by their rate a second.
         lone: what `closed_loop.lone_caller` has found: how long the server had been idle, and what a call took then.
+        most: requests that a batch holds.
         paces: those of the machine.
-        evaluations: how many guesses are tried, each of about a second.
-        seconds: of each simulated loop. It should meet all paces, and have requests enough for its slowest hundredth.
+        evaluations: how many guesses are tried, in each of two searches, of which the second begins where the first
+            has ended; a search that ends early has often only lost its way.
+        requests: of each simulated loop, or ten seconds of it: enough for its slowest hundredth.
     """
     waking = _waking(lone, float(closed[1][1]))
 
     def far_off(logs: Figures) -> float:
-        times, machine = _unpacked(logs, waking, paces)
-        found = []
+        times, machine = _unpacked(logs, waking, most, paces)
+        in_closed, in_open = [], []
         for callers, seen in closed.items():
-            requests = int(seconds * seen[0])
-            found.append((measures(*closed_loop(times, machine, callers, requests, seed=callers)), seen))
+            count = min(requests, int(_MOST_SECONDS * seen[0]))
+            in_closed.append(_off(measures(*closed_loop(times, machine, callers, count, seed=callers)), seen))
         for rate, seen in opened.items():
-            found.append((measures(rate, open_loop(times, machine, rate, seconds, seed=int(rate))), seen))
-        return float(np.mean([_WEIGHTS @ np.log(simulated / seen) ** 2 for simulated, seen in found]))
+            seconds = min(requests / rate, _MOST_SECONDS)
+            in_open.append(_off(measures(rate, open_loop(times, machine, rate, seconds, seed=int(rate))), seen))
+        return float(np.mean(in_closed) + np.mean(in_open)) / 2
 
-    start = np.log(_first_guess(closed))
-    simplex = np.vstack([start, start + 0.5 * np.eye(len(start))])
-    found = minimize(far_off, start, method="Nelder-Mead", options={"maxfev": evaluations, "initial_simplex": simplex})
-    return Fit(*_unpacked(found.x, waking, paces), math.sqrt(found.fun / _WEIGHTS.sum()))
+    best = np.log(_first_guess(closed))
+    for size in _SEARCHES:
+        simplex = np.vstack([best, best + size * np.eye(len(best))])
+        options = {"maxfev": evaluations, "initial_simplex": simplex, "adaptive": True}
+        found = minimize(far_off, best, method="Nelder-Mead", options=options)
+        best = found.x
+    return Fit(*_unpacked(best, waking, most, paces), math.sqrt(found.fun / _WEIGHTS.sum()))
+
+
+def _off(simulated: Figures, seen: Figures) -> float:
+    return float(_WEIGHTS @ np.log(simulated / seen) ** 2)
 
 
 def _first_guess(measured: Mapping[int, Figures]) -> tuple[float, ...]:
     """Many callers are answered as fast as a lane takes and answers; what else a lone one waits for is shared out."""
     few, many = measured[min(measured)], measured[max(measured)]
     requests = 0.9 / many[0]
-    rest = max(few[1] - requests - 2 * _WAY - _CLIENT, requests)
+    rest = max(few[1] - requests - 2 * _WAY - _CLIENT - 2 * _TURN, requests)
     fixed, batch, compute = (part * rest for part in _PARTS)
-    return (fixed, requests, batch, compute, _CLIENT, _EVENT, _SPREAD, _STALLS, _STALL)
+    return (fixed, requests, batch, compute, _CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL)
 
 
-def _unpacked(logs: Figures, waking: _Waking, paces: tuple[float, ...]) -> tuple[Times, Machine]:
-    fixed, requests, batch, compute, client, event, spread, stalls, stall = map(float, np.exp(np.minimum(logs, 5.0)))
+def _unpacked(logs: Figures, waking: _Waking, most: int, paces: tuple[float, ...]) -> tuple[Times, Machine]:
+    fixed, requests, batch, compute, client, turn, event, spread, stalls, stall = map(
+        float, np.exp(np.minimum(logs, 5.0))
+    )
     times = Times(
         idle=waking[0],
         wake=waking[1],
@@ -109,6 +125,8 @@ def _unpacked(logs: Figures, waking: _Waking, paces: tuple[float, ...]) -> tuple
         answer=requests / 2,
         way=_WAY,
         client=client,
+        turn=turn,
+        most=most,
         spread=min(spread, _MOST_SPREAD),
     )
     return times, Machine(float(stalls), float(min(stall, _MOST_STALLED / stalls)), paces)

@@ -192,14 +192,14 @@ class _Run:
         self._outcome.retried += request.tries == 1
         self._clock.at(self._clock.now + _RETRY_SECONDS, self._send, request)
 
-    def _answered(self, requests: list[Request]) -> None:
-        now = self._clock.now + self._fleet.times.way
+    def _answered(self, request: Request) -> None:
+        if request.since <= _WARM_UP_SECONDS:
+            return
+        took = self._clock.now + self._fleet.times.way - request.since
+        self._outcome.latencies.append(took)
         failed = self._fleet.fails_at
-        for request in requests:
-            if request.since > _WARM_UP_SECONDS:
-                self._outcome.latencies.append(now - request.since)
-                if failed is not None and failed - 0.01 < request.since < failed + _NOTICED_AFTER:
-                    self._outcome.late.append(now - request.since)
+        if failed is not None and failed - 0.01 < request.since < failed + _NOTICED_AFTER:
+            self._outcome.late.append(took)
 
     def _fail(self) -> None:
         node = self._nodes[-1]

@@ -1,6 +1,7 @@
 """One server: rounds, in which it takes what has come, starts a batch and answers the one before."""
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -30,6 +31,8 @@ class Times:
         answer: answering a request.
         way: from a client to the server, and back: each.
         client: what a client's only thread does for a request, half before it is sent and half when it is answered.
+        turn: what it does for all that has come, or is to be sent, at a time.
+        most: requests that a batch holds.
         spread: standard deviation of the logarithm of what a step takes.
     """
 
@@ -43,6 +46,8 @@ class Times:
     answer: float
     way: float
     client: float
+    turn: float
+    most: int
     spread: float = 0.0
 
     def wake_after(self, idle: float) -> float:
@@ -112,14 +117,14 @@ class Server(Generic[Request]):
     """
 
     def __init__(
-        self, clock: Clock, times: Times, machine: Machine, chance: random.Random, done: Callable[[list[Request]], None]
+        self, clock: Clock, times: Times, machine: Machine, chance: random.Random, done: Callable[[Request], None]
     ) -> None:
         """Args:
         clock: of the simulation.
         times: what its steps take.
         machine: what it runs on.
         chance: how rounds differ.
-        done: called with the requests of a batch when they are answered.
+        done: called with each request when it is answered.
         """
         self._clock = clock
         self._times = times
@@ -128,8 +133,9 @@ class Server(Generic[Request]):
         self._chance = chance
         self._done = done
         self._arrived: list[Request] = []
+        self._queued: deque[Request] = deque()
         self._computing: tuple[list[Request], float] | None = None
-        self._answering: list[Request] = []
+        self._answering: deque[Request] = deque()
         self._is_awake = False
         self._idle_since = 0.0
         self._events = 0
@@ -152,29 +158,37 @@ class Server(Generic[Request]):
     def fail(self) -> list[Request]:
         """It answers nothing any more; the requests that it had."""
         self.up = False
-        lost = self._arrived + (self._computing[0] if self._computing else []) + self._answering
-        self._arrived, self._computing, self._answering, self.waiting = [], None, [], 0
+        computing = self._computing[0] if self._computing else []
+        lost = [*self._arrived, *self._queued, *computing, *self._answering]
+        self._arrived, self._queued, self._computing, self._answering = [], deque(), None, deque()
+        self.waiting = 0
         return lost
 
     def _round(self) -> None:
-        times, start = self._times, self._clock.now
-        taken, self._arrived = self._arrived, []
-        computing, self._computing = self._computing, None
-        events, self._events = self._events, 0
-        if not (taken or computing):
+        times, end = self._times, self._clock.now
+        if not (self._arrived or self._queued or self._computing):
             self._is_awake = False
-            self._idle_since = start
+            self._idle_since = end
             return
-        end = start
+        taken, self._arrived = self._arrived, []
+        events, self._events = self._events, 0
         if taken:
             end = self._stalls.end_of(end, self._slower(times.fixed + times.event * events + times.take * len(taken)))
+            self._queued.extend(taken)
+        computing, self._computing = self._computing, None
+        if self._queued:
+            batch = [self._queued.popleft() for _ in range(min(times.most, len(self._queued)))]
+            start = max(end, computing[1]) if computing else end
             # Others count on the starts of work that never fall: so what is stalled is the lane alone.
-            self._computing = taken, end + self._slower(times.batch + times.compute * len(taken))
+            self._computing = batch, start + self._slower(times.batch + times.compute * len(batch))
         if computing:
             answered, ready = computing
-            end = self._stalls.end_of(max(end, ready), self._slower(times.answer * len(answered)))
-            self._answering = answered
-            self._clock.at(end, self._answer)
+            begin = max(end, ready)
+            end = self._stalls.end_of(begin, self._slower(times.answer * len(answered)))
+            self._answering = deque(answered)
+            # One after the other: who is answered first may ask again meanwhile.
+            for left in reversed(range(len(answered))):
+                self._clock.at(end - (end - begin) * left / len(answered), self._answer)
         self._clock.at(end, self._round)
 
     def _slower(self, work: float) -> float:
@@ -182,7 +196,6 @@ class Server(Generic[Request]):
         return work * self._chance.lognormvariate(0.0, self._times.spread) / self._machine.pace(self._clock.now)
 
     def _answer(self) -> None:
-        answered, self._answering = self._answering, []
         if self.up:
-            self.waiting -= len(answered)
-            self._done(answered)
+            self.waiting -= 1
+            self._done(self._answering.popleft())

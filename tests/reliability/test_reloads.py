@@ -143,8 +143,8 @@ def reload_under_load(
         end="",
         flush=True,
     )
-    assert not failed
     answered = check_answers(versions, requests, sum((Counter(each.answers.distinct) for each in rounds), Counter()))
+    assert not failed
     assert set(range(versions.newest - reloads + 1, versions.newest + 1)) <= set(answered)
     if reloads > FIRST_RELOADS:
         figures[FIRST_RELOADS].check_same(figures[-1])
