@@ -1,6 +1,6 @@
 """The bodies of the protocol. As with TF Serving itself, fields that it does not know are refused."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -47,11 +47,14 @@ class Status(Struct, frozen=True):
     error_message: str
 
 
+State: TypeAlias = Literal["LOADING", "AVAILABLE", "END", "UNKNOWN"]
+
+
 class VersionStatus(Struct, frozen=True):
     """How a version is."""
 
     version: str
-    state: Literal["LOADING", "AVAILABLE", "END", "UNKNOWN"]
+    state: State
     status: Status
 
 

@@ -19,6 +19,7 @@ from rankserve_client.gateway.tf_serving.messages import (
     PredictRequest,
     PredictResponse,
     RegressResponse,
+    State,
     Status,
     StatusResponse,
     VersionStatus,
@@ -34,6 +35,7 @@ _PLACES = (
     ("/v1/models/{model}/versions/{version}", "OfVersion", (MODEL, _VERSION)),
     ("/v1/models/{model}/labels/{label}", "OfLabel", (MODEL, _LABEL)),
 )
+_STATES: dict[str, State] = {"loading": "LOADING", "ready": "AVAILABLE", "failed": "END", "unknown": "UNKNOWN"}
 _EXAMPLES = {"context": {USER: 42}, "examples": [{ITEM: 204}, {ITEM: 141}, {ITEM: 131}]}
 
 
@@ -128,10 +130,9 @@ def _selection(call: Call) -> Selection:
 
 
 def _status(model: ModelInfo) -> VersionStatus:
-    states = {"loading": "LOADING", "ready": "AVAILABLE", "failed": "END", "unknown": "UNKNOWN"}
     failed = model.state == "failed"
     said = Status("UNKNOWN" if failed else "OK", model.state_message if failed else "")
-    return VersionStatus(str(model.version), states[model.state], said)  # type: ignore[arg-type]  # a dict's values are no literals for mypy
+    return VersionStatus(str(model.version), _STATES[model.state], said)
 
 
 OPERATIONS = (
