@@ -42,6 +42,10 @@ class DrainRate:
         """How long so much work will take."""
         return work * self._seconds / self._work
 
+    def requests_in(self, seconds: float) -> float:
+        """How many of those that were measured it can do in so long."""
+        return seconds * self._requests / self._seconds
+
     def usual_work(self, requests: int) -> float:
         """The work of so many requests of which nothing else is known."""
         return requests * self._work / self._requests if self._requests else 0.0

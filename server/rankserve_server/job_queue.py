@@ -116,6 +116,10 @@ class JobQueue:
             self._requests += len(jobs)
             self.changed.notify()
 
+    def answered_in(self, seconds: float) -> int:
+        """How many requests like the last ones are answered in so long where there always are some."""
+        return int(self._rate.requests_in(seconds))
+
     def refusal(self, deadline: float, coming: int = 0) -> RequestError | None:
         """Why a request is refused of which nothing is known but its deadline: that costs less than to read it first.
 

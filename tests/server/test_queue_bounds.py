@@ -113,6 +113,15 @@ class TestBound:
         assert scoring.queue.refusal(deadline, coming=1) is None
         assert isinstance(scoring.queue.refusal(deadline, coming=1_000), OverloadedError)
 
+    def test_how_many_are_answered_in_some_time_follows_the_measured_speed(self, scoring: Scoring) -> None:
+        slow(scoring)
+        assert 0 < scoring.queue.answered_in(10 * SLOW_SECONDS) <= 10
+        fast = Scoring()
+        for _ in range(100):
+            fast.queue.add(*(fast.job(user) for user in range(50)))
+            fast.compute()
+        assert fast.queue.answered_in(10 * SLOW_SECONDS) > 10
+
     def test_one_batch_that_was_held_up_changes_little(self) -> None:
         scoring = Scoring(max_queue_ms=200)
         for pause in (0.0, 0.5):

@@ -43,7 +43,13 @@ from rankserve_server.transport.lane_services import (
     ReflectionCall,
 )
 from rankserve_server.transport.lane_streams import RankStreamCall, ScoredStreamCall, StreamCall
-from rankserve_server.transport.services import HEALTH_SERVICE, RANKING_SERVICE, REFLECTION_SERVICE, reflection_answers
+from rankserve_server.transport.services import (
+    HEALTH_SERVICE,
+    RANKING_SERVICE,
+    REFLECTION_SERVICE,
+    UNSEEN_CALLS,
+    reflection_answers,
+)
 
 if TYPE_CHECKING:
     from rankserve_server.metrics.call_counts import CallCounts, MethodCounts
@@ -54,8 +60,15 @@ _log = logging.getLogger(__name__)
 
 _NewCall: TypeAlias = Callable[["Lane", Any, "MethodCounts | None"], LaneCall]
 # How many calls of a method the core may hand over before it is asked again: of those that are scored enough that it
-# never waits for us.
+# never waits for us, and more where many are answered a second: see `Lane.asked_ahead`.
 _SCORED, _OTHER = 128, 16
+# Calls that come while this process, or the whole machine, stands still for so long are all taken. With what comes in
+# twice that time each would wait unseen for most of a second, which is as much as many a caller gives it.
+_STANDSTILL_SECONDS = 0.4
+# Each asked for holds some 3 KiB, and an answer is the dearer the more there are: a fiftieth with 5,000.
+_MOST_ASKED = 8_192
+# New ones for each that has come, until there are enough: to ask for thousands at once would hold up a round.
+_ASKED_FOR_ONE = 2
 _CALL_TYPES: dict[str, tuple[_NewCall, int]] = {
     f"/{RANKING_SERVICE}/Rank": (RankCall, _SCORED),
     f"/{RANKING_SERVICE}/BatchRank": (BatchCall, _SCORED),
@@ -98,6 +111,9 @@ class Lane:
         observer: who sees calls; None where nobody does.
         scored: requests to be answered in this round.
         in_flight: requests that are being answered.
+        asked_ahead: how many calls of a method that is scored the core may hand over before it is asked again. It holds
+            as many as are answered in a standstill, less what it keeps by itself (`UNSEEN_CALLS`), which it can be told
+            only before anything is measured.
         streams: the calls with a stream of requests that are open.
         open_calls: the other calls that stay open.
         calls: how many there were.
@@ -147,6 +163,7 @@ class Lane:
         self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue, observer)
         self.scored: list[Request] = []
         self.in_flight = 0
+        self.asked_ahead = _SCORED
         self.streams: set[StreamCall] = set()
         self.open_calls: set[OpenCall] = set()
         self.calls = 0
@@ -165,7 +182,7 @@ class Lane:
             counts = None if self._call_counts is None else self._call_counts.of(method)
             if counts is not None and requested == _SCORED:
                 self._counted.append(counts)
-            arrivals = _Arrivals(self, self._queue, method, call_type, counts)
+            arrivals = _Arrivals(self, self._queue, method, call_type, counts, requested == _SCORED)
             for _ in range(requested):
                 arrivals.ask()
         self._thread.start()
@@ -229,6 +246,10 @@ class Lane:
                 self._finish(computing)
             computing = started
             self._answer_scored()
+            self.asked_ahead = self._calls_to_ask_for()
+
+    def _calls_to_ask_for(self) -> int:
+        return min(max(self.jobs.answered_in(_STANDSTILL_SECONDS) - UNSEEN_CALLS, _SCORED), _MOST_ASKED)
 
     def _expect_no_longer(self) -> None:
         """Who opens calls and sends no messages must not keep others out."""
@@ -300,22 +321,34 @@ class _Arrivals:
         method: str,
         call_type: _NewCall,
         counts: "MethodCounts | None",
+        scored: bool,
     ) -> None:
         self._lane = lane
         self._queue = queue
         self._method = method
         self._call_type = call_type
         self._counts = counts
+        self._scored = scored
+        self._asked = 0
 
     def ask(self) -> None:
         """Asks for one more call."""
         self._queue.request_call(self._method, self)
+        self._asked += 1
+
+    def _ask_again(self) -> None:
+        """After one has come."""
+        self._asked -= 1
+        if self._lane.stopping:
+            return
+        wanted = self._lane.asked_ahead if self._scored else _OTHER
+        for _ in range(min(wanted - self._asked, _ASKED_FOR_ONE)):
+            self.ask()
 
     def handle(self, event: Any) -> None:
         """Starts a call. The event of a server that stops brings none."""
         if event.success:
-            if not self._lane.stopping:
-                self.ask()
+            self._ask_again()
             self._lane.calls += 1
             call, gate = self._call_type(self._lane, event, self._counts), self._lane.gate
             if self._lane.observer is not None:

@@ -1,8 +1,9 @@
 """Files that lines are added to while somebody renames, removes or tears them."""
 
 import fcntl
-import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -46,22 +47,23 @@ def test_a_file_that_is_gone_is_opened_anew(tmp_path: Path, is_renamed: bool) ->
     assert path.read_bytes() == b"after\n"
 
 
-def add_often(path: Path) -> None:
-    file = LineFile(path, 0o600, max_mib=1)
-    line = f"{os.getpid()} ".encode() + b"x" * 1_000 + b"\n"
-    for _ in range(800):
-        file.add(line * 2)
-    file.close()
+# Adds often to the file that is named by its argument.
+ADD_OFTEN = """
+import os, sys
+from pathlib import Path
+from rankserve_server.logs.line_file import LineFile
+file = LineFile(Path(sys.argv[1]), 0o600, max_mib=1)
+line = f"{os.getpid()} ".encode() + b"x" * 1_000 + b"\\n"
+for _ in range(800):
+    file.add(line * 2)
+file.close()
+"""
 
 
 def test_several_processes_put_one_file_aside_and_tear_no_line(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    processes = [multiprocessing.get_context("spawn").Process(target=add_often, args=(path,)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
+    processes = [subprocess.Popen([sys.executable, "-c", ADD_OFTEN, path]) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
     # Of the 3 MiB there are the newest one or two.
     assert {each.name for each in tmp_path.iterdir()} == {"log", "log.1"}
     aside = tmp_path / "log.1"
