@@ -24,6 +24,7 @@ from integration.server_process import ServerProcess
 from rankserve.v1 import ranking_pb2
 from rankserve_client import RankingClient
 from reliability.checked_load import Answers, RunningLoad, responses_of
+from reliability.stolen_time import StolenTime
 from server.tower_answers import assert_answers
 from server.two_towers import STRANGER, Published, Towers, publish_towers, random_towers
 
@@ -44,6 +45,11 @@ REQUESTS, CANDIDATES = 40, 100
 # either several times as long.
 SLOWER = float(os.environ.get("RELOADS_SLOWER", "1.5"))
 LOAD_SECONDS = 120.0
+# Of what the load leaves of the processors: where other machines on the same hardware take more of them, in any half
+# second, it is too much for what is left, and to turn calls away is right.
+MOST_STOLEN = 1 / 3
+# Of all rounds; with less of them nothing can be said.
+LEAST_UNDISTURBED = 0.5
 Requests: TypeAlias = list[ranking_pb2.RankRequest]
 # The first few fill caches of the allocator and of the runtime.
 FIRST_RELOADS = 3
@@ -124,36 +130,43 @@ def reload_under_load(
     requests = requests_to(versions.kinds[0])
     run(server, 0, requests, seconds=1.0)  # whatever is allocated once is allocated then
     rounds: list[Round] = []
-    with RankingClient(server.address) as client:
+    with RankingClient(server.address) as client, StolenTime() as stolen:
         for done in range(0, reloads, at_once):
             rate = share * capacity(server, requests)
             pause = min(rounds[-1].seconds, longest_pause) if rounds else longest_pause
             count = min(at_once, reloads - done)
-            rounds.append(Round.of(server, client, versions, requests, rate, pause, count))
+            rounds.append(Round.of(server, client, versions, requests, rate, pause, count, stolen))
             print(f"\n{rounds[-1]}", end="", flush=True)
     figures = [each.figures for each in rounds]
     during, before = (
         quantile_ms(0.99, [took for each in rounds for took in times(each)]) for times in (Round.during, Round.before)
     )
     slower = [each.slower for each in rounds]
+    most_stolen = MOST_STOLEN * (1 - share)
+    undisturbed = [each for each in rounds if each.stolen <= most_stolen]
     failed = sum((Counter(each.answers.failed) for each in rounds), Counter())
+    failed_undisturbed = sum((Counter(each.answers.failed) for each in undisturbed), Counter())
     print(
         f"\n{transport}: {reloads} reloads, each in {spread(each.seconds / each.reloads for each in rounds)} s, "
         f"at {spread(each.answers.rate for each in rounds)} calls a second, {share:g} of what could be answered; "
         f"{sum(each.answers.calls for each in rounds):,} calls, failed: {dict(failed)}, "
         f"{sum(each.failed_before() for each in rounds):,} of them before a version was published; "
+        f"{len(undisturbed)} of {len(rounds)} rounds without a half second in which others took more than "
+        f"{most_stolen:.0%} of the processors, failed in these: {dict(failed_undisturbed)}; "
         f"p99 of all rounds {during:.2f} ms during reloads, {before:.2f} ms before them, {during / before:.2f} times; "
         f"of a usual one {median(slower):.2f} times ({spread(slower)}); {figures[0]}, then {figures[-1]}",
         end="",
         flush=True,
     )
     answered = check_answers(versions, requests, sum((Counter(each.answers.distinct) for each in rounds), Counter()))
-    assert not failed
+    assert not failed_undisturbed
     assert set(range(versions.newest - reloads + 1, versions.newest + 1)) <= set(answered)
     if reloads > FIRST_RELOADS:
         figures[FIRST_RELOADS // at_once].check_same(figures[-1])
     stopped = server.stop()
     assert (stopped.code, stopped.errors.count("Traceback")) == (0, 0), stopped.errors
+    if len(undisturbed) < LEAST_UNDISTURBED * len(rounds):
+        pytest.skip("others took too much of this machine to say how long answers take, or that none is refused")
     return median(slower)
 
 
@@ -167,6 +180,7 @@ class Round:
         started: when the first version was published, on the clock of the answers.
         ended: when the last one answered.
         figures: what the server held then.
+        stolen: of the processors, by other machines on this hardware, at most: in any half second.
     """
 
     answers: Answers
@@ -174,6 +188,7 @@ class Round:
     started: float
     ended: float
     figures: "Figures"
+    stolen: float
 
     @staticmethod
     def of(
@@ -184,22 +199,24 @@ class Round:
         rate: float,
         pause: float,
         reloads: int,
+        stolen: StolenTime,
     ) -> "Round":
         """One round, at so many calls a second."""
+        begun = time.perf_counter()
         with RunningLoad(server.address, rate, requests) as load:
             time.sleep(pause)
             started = time.perf_counter()
             for _ in range(reloads):
                 wait_for_version(client, versions.publish())
             ended, figures = time.perf_counter(), Figures.of(server)
-            return Round(load.end(), reloads, started, ended, figures)
+            return Round(load.end(), reloads, started, ended, figures, stolen.most(begun, ended))
 
     def __str__(self) -> str:
         during, before = (quantile_ms(0.99, took) for took in (self.during(), self.before()))
         return (
             f"{self.reloads} reloads in {self.seconds:.1f} s, {self.answers.rate:,.0f} calls a second, failed: "
             f"{self.answers.failed}; p99 {during:.2f} ms during reloads, {before:.2f} ms before them; "
-            f"{self.slower:.2f} times for as long"
+            f"{self.slower:.2f} times for as long; others took {self.stolen:.0%} at most"
         )
 
     @property
