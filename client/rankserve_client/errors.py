@@ -100,7 +100,10 @@ class NotSupported(RankServeError):
 
 
 class Cancelled(RankServeError):
-    """CANCELLED: the call was ended from outside, such as by closing the client while it was under way."""
+    """CANCELLED: the call was ended from outside, such as by closing the client while it was under way.
+
+    A server to which calls come faster than it can refuse them with a reason ends the rest of them so, too.
+    """
 
 
 class Unauthenticated(RankServeError):
