@@ -7,6 +7,7 @@ machine did in that round.
 """
 
 import gc
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from processes import Process, rankserve, running
 from simulation import callers as simulated
 from simulation.fitting import Figures, Fit, fit, measures
 from simulation.fleet import Fleet, Outcome, Policy, at_random, by_user, least_of_two, round_robin
-from simulation.server import PACE_SECONDS, Machine
+from simulation.processors import PACE_SECONDS, Machine
 from tables import table
 
 from rankserve_server.engine.buckets import LARGEST_BUCKET
@@ -27,7 +28,7 @@ CALLERS = (1, 2, 4, 8, 16, 32, 64)
 # Of what can be answered: what the simulation is fitted to, and what it has to foretell.
 FITTED_SHARES = (0.1, 0.3, 0.5, 0.7)
 SHARES = (0.2, 0.4, 0.6)
-ROUNDS = 8
+ROUNDS = 12
 CANDIDATES = 100
 TARGET = 0.15
 # From a round's beginning to its end, in what it can answer.
@@ -108,7 +109,8 @@ def fitted_to(rounds: list[Round]) -> tuple[Fit, float]:
     closed = {count: _typical([_of_closed(each, count, unit) for each in rounds]) for count in CALLERS}
     opened = {share * unit: _typical([_of_open(each, share, unit) for each in rounds]) for share in FITTED_SHARES}
     lone = [(idle, took * each.capacity / unit) for each in rounds for idle, took in each.lone]
-    return fit(closed, opened, lone, LARGEST_BUCKET // CANDIDATES, _paces(rounds)), unit
+    processors = len(os.sched_getaffinity(0))
+    return fit(closed, opened, lone, LARGEST_BUCKET // CANDIDATES, _paces(rounds), processors), unit
 
 
 def _of_closed(found: Round, callers: int, unit: float) -> Figures:

@@ -1,9 +1,11 @@
 """Callers of one server, on one thread, as `benchmarks/raw_caller.py` has them for real servers."""
 
 import random
+from collections import deque
 
 from simulation.clock import Clock
-from simulation.server import Machine, Server, Times
+from simulation.processors import Machine, Processors, Thread
+from simulation.server import Server, Times
 
 _STEP = 0.05
 _MOST_SECONDS = 60.0
@@ -32,10 +34,12 @@ class _Client:
         self.latencies: list[float] = []
         self._times = times
         self._calls_again = calls_again
-        self._come: list[float] = []
-        self._to_send: list[float] = []
+        self._come: deque[float] = deque()
+        self._to_send: deque[float] = deque()
         self._is_busy = False
-        self._server: Server[float] = Server(self.clock, times, machine, self.chance, self._sent_back)
+        self._thread = Thread()
+        self._processors = Processors(self.clock, machine, self.chance)
+        self._server: Server[float] = Server(self.clock, times, self._processors, self.chance, self._sent_back)
 
     def send(self, since: float) -> None:
         """As soon as it has time."""
@@ -52,24 +56,36 @@ class _Client:
     def _begin(self) -> None:
         if not self._is_busy:
             self._is_busy = True
-            self._turn()
+            self._processors.run(self._thread, self._times.turn, self._turn)
 
     def _turn(self) -> None:
-        half = self._times.client / 2
-        now = self.clock.now + (self._times.turn if self._come or self._to_send else 0.0)
-        come, self._come = self._come, []
-        for since in come:
-            now += half
-            self.latencies.append(now - since)
-        to_send, self._to_send = self._to_send, []
+        come, self._come = self._come, deque()
+        self._take(come)
+
+    def _take(self, come: deque[float]) -> None:
+        """Each answer that has come, and then the next turn's requests."""
+        if come:
+            self._processors.run(self._thread, self._times.client / 2, self._taken, come)
+        else:
+            to_send, self._to_send = self._to_send, deque()
+            self._send(to_send)
+
+    def _taken(self, come: deque[float]) -> None:
+        self.latencies.append(self.clock.now - come.popleft())
         if self._calls_again:
-            to_send += [now] * len(come)
-        now += half * len(to_send)
+            self._to_send.append(self.clock.now)
+        self._take(come)
+
+    def _send(self, to_send: deque[float]) -> None:
+        self._processors.run(self._thread, self._times.client / 2 * len(to_send), self._sent, to_send)
+
+    def _sent(self, to_send: deque[float]) -> None:
+        """What is sent in a turn leaves together."""
         for since in to_send:
-            self.clock.at(now + self._times.way, self._server.arrive, since)
-        self._is_busy = bool(come or to_send)
-        if self._is_busy:
-            self.clock.at(now, self._turn)
+            self.clock.at(self.clock.now + self._times.way, self._server.arrive, since)
+        self._is_busy = False
+        if self._come or self._to_send:
+            self._begin()
 
 
 def closed_loop(

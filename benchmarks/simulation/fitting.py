@@ -11,19 +11,20 @@ import numpy.typing as npt
 from scipy.optimize import minimize  # type: ignore[import-untyped]  # it has no types
 
 from simulation.callers import closed_loop, open_loop
-from simulation.server import Machine, Times
+from simulation.processors import Machine
+from simulation.server import Times
 
 _WAY = 20e-6
 # With these a search begins: seconds of a client for a request and for a turn, of an event, how steps differ, stalls a
-# second and their seconds.
-_CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL = 30e-6, 20e-6, 30e-6, 0.3, 10.0, 0.001
+# second and their seconds, and those of a slice.
+_CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL, _SLICE = 30e-6, 20e-6, 30e-6, 0.3, 5.0, 0.001, 0.0005
 # How the rest of a lone call is shared out: a round, a batch, a request in it.
 _PARTS = (0.35, 0.55, 0.1)
 _MOST_SPREAD = 0.8
 # Of all time, that a machine stands still.
 _MOST_STALLED = 0.3
 # How far the guesses that a search begins with are from the best one so far: logarithms.
-_SEARCHES = (0.5, -0.3)
+_SEARCHES = (0.5, -0.3, 0.4, -0.3)
 _MOST_SECONDS = 10.0
 _QUANTILES = (0.5, 0.9, 0.99)
 # The median of latencies counts twice.
@@ -60,6 +61,7 @@ def fit(
     lone: Sequence[tuple[float, float]],
     most: int,
     paces: tuple[float, ...] = (1.0,),
+    processors: int = 2,
     evaluations: int = 260,
     requests: int = 10_000,
 ) -> Fit:
@@ -71,14 +73,15 @@ def fit(
         lone: what `closed_loop.lone_caller` has found: how long the server had been idle, and what a call took then.
         most: requests that a batch holds.
         paces: those of the machine.
-        evaluations: how many guesses are tried, in each of two searches, of which the second begins where the first
+        processors: of it, which the server shares with its client.
+        evaluations: how many guesses are tried, in each of several searches, each of which begins where the one before
             has ended; a search that ends early has often only lost its way.
         requests: of each simulated loop, or ten seconds of it: enough for its slowest hundredth.
     """
     waking = _waking(lone, float(closed[1][1]))
 
     def far_off(logs: Figures) -> float:
-        times, machine = _unpacked(logs, waking, most, paces)
+        times, machine = _unpacked(logs, waking, most, paces, processors)
         in_closed, in_open = [], []
         for callers, seen in closed.items():
             count = min(requests, int(_MOST_SECONDS * seen[0]))
@@ -94,7 +97,7 @@ def fit(
         options = {"maxfev": evaluations, "initial_simplex": simplex, "adaptive": True}
         found = minimize(far_off, best, method="Nelder-Mead", options=options)
         best = found.x
-    return Fit(*_unpacked(best, waking, most, paces), math.sqrt(found.fun / _WEIGHTS.sum()))
+    return Fit(*_unpacked(best, waking, most, paces, processors), math.sqrt(found.fun / _WEIGHTS.sum()))
 
 
 def _off(simulated: Figures, seen: Figures) -> float:
@@ -107,11 +110,13 @@ def _first_guess(measured: Mapping[int, Figures]) -> tuple[float, ...]:
     requests = 0.9 / many[0]
     rest = max(few[1] - requests - 2 * _WAY - _CLIENT - 2 * _TURN, requests)
     fixed, batch, compute = (part * rest for part in _PARTS)
-    return (fixed, requests, batch, compute, _CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL)
+    return (fixed, requests, batch, compute, _CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL, _SLICE)
 
 
-def _unpacked(logs: Figures, waking: _Waking, most: int, paces: tuple[float, ...]) -> tuple[Times, Machine]:
-    fixed, requests, batch, compute, client, turn, event, spread, stalls, stall = map(
+def _unpacked(
+    logs: Figures, waking: _Waking, most: int, paces: tuple[float, ...], processors: int
+) -> tuple[Times, Machine]:
+    fixed, requests, batch, compute, client, turn, event, spread, stalls, stall, slice_ = map(
         float, np.exp(np.minimum(logs, 5.0))
     )
     times = Times(
@@ -129,7 +134,7 @@ def _unpacked(logs: Figures, waking: _Waking, most: int, paces: tuple[float, ...
         most=most,
         spread=min(spread, _MOST_SPREAD),
     )
-    return times, Machine(float(stalls), float(min(stall, _MOST_STALLED / stalls)), paces)
+    return times, Machine(stalls, min(stall, _MOST_STALLED / stalls), paces, processors, slice_)
 
 
 def _waking(lone: Sequence[tuple[float, float]], awake: float) -> _Waking:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulation.clock import Clock
-from simulation.server import Machine, Server, Times
+from simulation.processors import Machine, Processors
+from simulation.server import Server, Times
 
 _USERS = 1_000_000
 # Of the users' ranks; the first of a million has 7 % of all requests with it.
@@ -148,7 +149,8 @@ class _Run:
         if slow != 1.0:
             steps = {name: slow * getattr(times, name) for name in ("fixed", "take", "batch", "compute", "answer")}
             times = replace(times, **steps)
-        return Server(self._clock, times, self._fleet.machine, self._chance, self._answered)
+        processors = Processors(self._clock, self._fleet.machine, self._chance)
+        return Server(self._clock, times, processors, self._chance, self._answered)
 
     def _next(self) -> None:
         if self._clock.now >= self._until:

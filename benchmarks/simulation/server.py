@@ -4,14 +4,14 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from simulation.clock import Clock
+from simulation.processors import Processors, Thread
 
 Request = TypeVar("Request")
-PACE_SECONDS = 0.4
 # What comes within so long of the last one wakes nobody.
 _TOGETHER = 50e-6
 
@@ -55,61 +55,25 @@ class Times:
         return float(np.interp(idle, self.idle, self.wake))
 
 
-class Stalls:
-    """When a machine stands still, because others have its processors: at random times, for lengths that are random."""
-
-    def __init__(self, chance: random.Random, per_second: float, mean: float) -> None:
-        self._chance = chance
-        self._per_second = per_second
-        self._mean = mean
-        self._start = self._stop = 0.0
-        self._next()
-
-    def end_of(self, start: float, work: float) -> float:
-        """When so much work is done that begins then; starts must not fall."""
-        while self._stop <= start:
-            self._next()
-        end = max(start, self._stop if self._start <= start else start) + work
-        while self._start < end:
-            if self._start > start:
-                end += self._stop - self._start
-            self._next()
-        return end
-
-    def _next(self) -> None:
-        if not (self._per_second and self._mean):
-            self._start = self._stop = float("inf")
-            return
-        self._start = self._stop + self._chance.expovariate(self._per_second)
-        self._stop = self._start + self._chance.expovariate(1 / self._mean)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a server runs on.
+class _Batch(Generic[Request]):
+    """Requests that are computed together.
 
     Attributes:
-        stalls_per_second: how often it stands still.
-        stall: for how long, in seconds, on average (exponential).
-        paces: how much of its work it does in each PACE_SECONDS, 1 on average, where others take a part of it;
-            again and again from the beginning.
+        requests: those that are not answered yet.
+        is_ready: whether it is computed.
+        answer: seconds to answer each.
     """
 
-    stalls_per_second: float = 0.0
-    stall: float = 0.0
-    paces: tuple[float, ...] = (1.0,)
+    __slots__ = ("answer", "is_ready", "requests")
 
-    def pace(self, now: float) -> float:
-        """The pace at this time, in seconds."""
-        return self.paces[int(now / PACE_SECONDS) % len(self.paces)]
-
-    def stalls(self, chance: random.Random) -> Stalls:
-        """Those of one run."""
-        return Stalls(chance, self.stalls_per_second, self.stall)
+    def __init__(self, requests: deque[Request], answer: float) -> None:
+        self.requests = requests
+        self.is_ready = False
+        self.answer = answer
 
 
 class Server(Generic[Request]):
-    """As `rankserve_server.transport.lane.Lane` goes about it.
+    """As `rankserve_server.transport.lane.Lane` goes about it: one thread takes and answers, another one computes.
 
     Attributes:
         waiting: how many requests it has and has not answered.
@@ -117,25 +81,27 @@ class Server(Generic[Request]):
     """
 
     def __init__(
-        self, clock: Clock, times: Times, machine: Machine, chance: random.Random, done: Callable[[Request], None]
+        self, clock: Clock, times: Times, processors: Processors, chance: random.Random, done: Callable[[Request], None]
     ) -> None:
         """Args:
         clock: of the simulation.
         times: what its steps take.
-        machine: what it runs on.
+        processors: of its machine.
         chance: how rounds differ.
         done: called with each request when it is answered.
         """
         self._clock = clock
         self._times = times
-        self._machine = machine
-        self._stalls = machine.stalls(chance)
+        self._processors = processors
         self._chance = chance
         self._done = done
+        self._lane, self._engine = Thread(), Thread()
         self._arrived: list[Request] = []
         self._queued: deque[Request] = deque()
-        self._computing: tuple[list[Request], float] | None = None
-        self._answering: deque[Request] = deque()
+        # Started and not answered, the oldest first; of these the ones that are computed one after the other.
+        self._batches: deque[_Batch[Request]] = deque()
+        self._to_compute: deque[_Batch[Request]] = deque()
+        self._awaited: _Batch[Request] | None = None
         self._is_awake = False
         self._idle_since = 0.0
         self._events = 0
@@ -153,49 +119,81 @@ class Server(Generic[Request]):
         if not self._is_awake:
             self._is_awake = True
             wake = self._slower(self._times.wake_after(self._clock.now - self._idle_since))
-            self._clock.at(self._stalls.end_of(self._clock.now, wake), self._round)
+            self._clock.at(self._clock.now + wake, self._round)
 
     def fail(self) -> list[Request]:
         """It answers nothing any more; the requests that it had."""
         self.up = False
-        computing = self._computing[0] if self._computing else []
-        lost = [*self._arrived, *self._queued, *computing, *self._answering]
-        self._arrived, self._queued, self._computing, self._answering = [], deque(), None, deque()
+        in_batches = (request for batch in self._batches for request in batch.requests)
+        lost = [*self._arrived, *self._queued, *in_batches]
         self.waiting = 0
         return lost
 
     def _round(self) -> None:
-        times, end = self._times, self._clock.now
-        if not (self._arrived or self._queued or self._computing):
+        times = self._times
+        if not (self._arrived or self._queued or self._batches):
             self._is_awake = False
-            self._idle_since = end
+            self._idle_since = self._clock.now
             return
         taken, self._arrived = self._arrived, []
         events, self._events = self._events, 0
         if taken:
-            end = self._stalls.end_of(end, self._slower(times.fixed + times.event * events + times.take * len(taken)))
-            self._queued.extend(taken)
-        computing, self._computing = self._computing, None
+            work = times.fixed + times.event * events + times.take * len(taken)
+            self._run(self._lane, self._slower(work), self._start_batch, taken)
+        else:
+            self._start_batch(taken)
+
+    def _start_batch(self, taken: list[Request]) -> None:
+        self._queued.extend(taken)
+        before = self._batches[0] if self._batches else None
         if self._queued:
-            batch = [self._queued.popleft() for _ in range(min(times.most, len(self._queued)))]
-            start = max(end, computing[1]) if computing else end
-            # Others count on the starts of work that never fall: so what is stalled is the lane alone.
-            self._computing = batch, start + self._slower(times.batch + times.compute * len(batch))
-        if computing:
-            answered, ready = computing
-            begin = max(end, ready)
-            end = self._stalls.end_of(begin, self._slower(times.answer * len(answered)))
-            self._answering = deque(answered)
-            # One after the other: who is answered first may ask again meanwhile.
-            for left in reversed(range(len(answered))):
-                self._clock.at(end - (end - begin) * left / len(answered), self._answer)
-        self._clock.at(end, self._round)
+            count = min(self._times.most, len(self._queued))
+            requests = deque(self._queued.popleft() for _ in range(count))
+            batch = _Batch(requests, self._slower(self._times.answer))
+            self._batches.append(batch)
+            self._to_compute.append(batch)
+            if len(self._to_compute) == 1:
+                self._compute()
+        if before is None:
+            self._round()
+        elif before.is_ready:
+            self._answer(before)
+        else:
+            self._awaited = before
+
+    def _compute(self) -> None:
+        work = self._times.batch + self._times.compute * len(self._to_compute[0].requests)
+        self._run(self._engine, self._slower(work), self._computed)
+
+    def _computed(self) -> None:
+        batch = self._to_compute.popleft()
+        batch.is_ready = True
+        if self._to_compute:
+            self._compute()
+        if self._awaited is batch:
+            self._awaited = None
+            self._answer(batch)
+
+    def _answer(self, batch: _Batch[Request]) -> None:
+        """One after the other: who is answered first may ask again meanwhile."""
+        if batch.requests:
+            self._run(self._lane, batch.answer, self._answer_first, batch)
+        else:
+            self._batches.popleft()
+            self._round()
+
+    def _answer_first(self, batch: _Batch[Request]) -> None:
+        self.waiting -= 1
+        self._done(batch.requests.popleft())
+        self._answer(batch)
 
     def _slower(self, work: float) -> float:
         """How long a step takes this time."""
-        return work * self._chance.lognormvariate(0.0, self._times.spread) / self._machine.pace(self._clock.now)
+        return work * self._chance.lognormvariate(0.0, self._times.spread)
 
-    def _answer(self) -> None:
+    def _run(self, thread: Thread, work: float, then: Callable[..., None], *arguments: Any) -> None:
+        self._processors.run(thread, work, self._go_on, then, arguments)
+
+    def _go_on(self, then: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         if self.up:
-            self.waiting -= 1
-            self._done(self._answering.popleft())
+            then(*arguments)

@@ -14,9 +14,11 @@ from simulation.callers import closed_loop, open_loop
 from simulation.clock import Clock
 from simulation.fitting import fit, measures
 from simulation.fleet import Fleet, Policy, at_random, by_user, least_of_two, round_robin, zipf
-from simulation.server import Machine, Server, Stalls, Times
+from simulation.processors import Machine, Processors, Stalls, Thread
+from simulation.server import Server, Times
 
-STEADY = Machine()
+# Enough processors that nobody waits for one.
+STEADY = Machine(processors=3)
 TIMES = Times(
     wake=(10e-6, 500e-6),
     idle=(0.0, 0.001),
@@ -58,6 +60,38 @@ def test_many_callers_find_the_lane_busy_with_nothing_but_their_requests() -> No
     assert rate == pytest.approx(1 / each, rel=0.05)
 
 
+def test_all_that_is_done_shares_one_processor() -> None:
+    times = replace(TIMES, turn=0.0, event=0.0)  # those of several requests are shared as it happens
+    rate, _ = closed_loop(times, Machine(processors=1), callers=2_000, requests=40_000)
+    of_batch = (TIMES.fixed + TIMES.batch) / TIMES.most
+    each = TIMES.client + TIMES.take + TIMES.compute + TIMES.answer + of_batch
+    assert rate == pytest.approx(1 / each, rel=0.05)
+
+
+def test_threads_that_want_one_processor_take_turns() -> None:
+    clock, done = Clock(), list[str]()
+    processors = Processors(clock, Machine(processors=1, slice=0.0025), random.Random(0))
+    threads = {name: Thread() for name in "ab"}
+
+    def work_on(name: str) -> None:
+        done.append(name)
+        processors.run(threads[name], 0.001, work_on, name)
+
+    for name, thread in threads.items():
+        processors.run(thread, 0.001, work_on, name)
+    clock.run(0.0125)
+    assert "".join(done) == "aaabbbaaabbb"
+
+
+def test_who_waits_for_something_else_lends_its_processor() -> None:
+    clock, ends = Clock(), list[float]()
+    processors = Processors(clock, Machine(processors=1, slice=1.0), random.Random(0))
+    for thread in (Thread(), Thread()):
+        processors.run(thread, 0.001, lambda: ends.append(clock.now))
+    clock.run(1.0)
+    assert ends == pytest.approx([0.001, 0.002])
+
+
 def test_what_comes_seldom_waits_for_nobody() -> None:
     latencies = open_loop(TIMES, STEADY, rate=2.0, seconds=300)
     assert len(latencies) == pytest.approx(600, rel=0.2)
@@ -65,7 +99,7 @@ def test_what_comes_seldom_waits_for_nobody() -> None:
 
 
 def test_the_pace_of_a_machine_is_that_of_its_server() -> None:
-    half, _ = closed_loop(TIMES, Machine(paces=(0.5,)), callers=200, requests=5_000)
+    half, _ = closed_loop(TIMES, replace(STEADY, paces=(0.5,)), callers=200, requests=5_000)
     full, _ = closed_loop(TIMES, STEADY, callers=200, requests=5_000)
     assert half / full == pytest.approx(0.5, rel=0.03)
 
@@ -124,7 +158,9 @@ def test_what_a_server_had_when_it_failed_is_sent_elsewhere() -> None:
 
 def test_a_server_that_has_failed_answers_nothing() -> None:
     clock, answered = Clock(), list[int]()
-    server: Server[int] = Server(clock, TIMES, STEADY, random.Random(0), answered.append)
+    server: Server[int] = Server(
+        clock, TIMES, Processors(clock, STEADY, random.Random(0)), random.Random(0), answered.append
+    )
     server.arrive(1)
     server.arrive(2)
     clock.run(TIMES.wake[-1] + 1e-5)
