@@ -71,10 +71,11 @@ def share_halted(process: subprocess.Popen[bytes]) -> float:
 def test_it_is_halted_while_others_want_the_processor() -> None:
     with running(_HALF, _IDLE + _WITHOUT_END) as (_, process):
         assert share_halted(process) > 0.6
-        # The last halt is over with the watch.
-        ran = ProcessorTime(process.pid)
-        time.sleep(0.2)
-        assert ran.look()[0] > 0
+        # The last halt is over with the watch; on a busy machine its turn may come late.
+        ran, until = ProcessorTime(process.pid), time.monotonic() + 30
+        while not ran.look()[0]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
 
 def test_it_has_its_least_share(monkeypatch: pytest.MonkeyPatch) -> None:
