@@ -40,11 +40,7 @@ _end = click.option("--end", is_flag=True, help="Leave all of them to the curren
 
 def _changing(command: _Command) -> _Command:
     """The options that all of them have."""
-    command = _name(server_options(command))
-    for parameter in command.__click_params__:  # type: ignore[attr-defined]  # where click keeps them
-        if parameter.name == "timeout":
-            parameter.default = _TIMEOUT
-    return command
+    return _name(server_options(command, _TIMEOUT))
 
 
 def _change(change: ServingChange, name: str | None, servers: tuple[str, ...], timeout: float) -> None:

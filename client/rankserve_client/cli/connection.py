@@ -25,26 +25,19 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 
 
 _option = partial(click.option, cls=ClientOption)
-_OPTIONS = (
-    _option(
-        "--server",
-        "servers",
-        multiple=True,
-        default=(DEFAULT_SERVER,),
-        show_default=True,
-        show_envvar=True,
-        envvar="RANKSERVE_SERVER",
-        metavar="HOST:PORT",
-        help="Where the server is. Several: repeat the option, or separate by spaces in the variable.",
-    ),
-    _option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="Longest time to wait for the answer.",
-    ),
+_SERVER = _option(
+    "--server",
+    "servers",
+    multiple=True,
+    default=(DEFAULT_SERVER,),
+    show_default=True,
+    show_envvar=True,
+    envvar="RANKSERVE_SERVER",
+    metavar="HOST:PORT",
+    help="Where the server is. Several: repeat the option, or separate by spaces in the variable.",
+)
+_TIMEOUT = 10.0
+_SECURITY = (
     _option(
         "--tls",
         is_flag=True,
@@ -98,11 +91,27 @@ _OPTIONS = (
 )
 
 
-def server_options(command: _Command) -> _Command:
-    """Adds `--server` and `--timeout`, which the command gets, and the options of security, which `connect` uses."""
-    for option in reversed(_OPTIONS):
+def server_options(command: _Command, timeout: float = _TIMEOUT) -> _Command:
+    """Adds `--server` and `--timeout`, which the command gets, and the options of security, which `connect` uses.
+
+    Args:
+        command: what they are added to.
+        timeout: the default, in seconds.
+    """
+    for option in reversed((_SERVER, _timeout(timeout), *_SECURITY)):
         command = option(command)
     return command
+
+
+def _timeout(default: float) -> Callable[[_Command], _Command]:
+    return _option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help="Longest time to wait for the answer.",
+    )
 
 
 def connect(servers: tuple[str, ...], timeout: float) -> RankingClient:

@@ -24,7 +24,7 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0", "")
 _Type = TypeVar("_Type")
 
 
-class Gone(Exception):  # noqa: N818, nothing went wrong: nobody waits for the answer any more
+class Gone(Exception):  # noqa: N818  # no error: nobody waits for the answer any more
     """The caller has closed his connection."""
 
 

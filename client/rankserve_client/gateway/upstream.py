@@ -75,7 +75,8 @@ class Upstream:
     @property
     def channel(self) -> grpc.aio.Channel:
         """The one that all calls share."""
-        assert self._channel is not None, "the gateway is not open"  # noqa: S101, a fault of ours, not a caller's
+        if self._channel is None:
+            raise RuntimeError("the gateway is not open")
         return self._channel
 
     def connect(self, token: str | None, metadata: Metadata, timeout: float) -> "Connection":
