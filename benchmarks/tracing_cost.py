@@ -31,7 +31,7 @@ _FIRST_PORT = 27_840
 class _Sink(trace_service_pb2_grpc.TraceServiceServicer):
     """A collector that forgets."""
 
-    def Export(self, _request: Any, _context: Any) -> pb.ExportTraceServiceResponse:  # noqa: N802, gRPC calls it
+    def Export(self, _request: Any, _context: Any) -> pb.ExportTraceServiceResponse:  # noqa: N802  # gRPC calls it by the name in the proto
         return pb.ExportTraceServiceResponse()
 
 

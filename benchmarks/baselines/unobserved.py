@@ -78,18 +78,15 @@ class _TakeOut(ast.NodeTransformer):
 
 
 class _Loader(SourceFileLoader):
-    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]  # of the same meaning
-        taking = _TakeOut()
-        tree = ast.fix_missing_locations(taking.visit(ast.parse(data)))
-        if not taking.taken:
-            raise SystemExit(f"nothing is to be taken out of {path}: this baseline is out of date")
-        print(f"{path}: {taking.taken} places taken out", file=sys.stderr)
-        return compile(tree, path, "exec", optimize=_optimize)
-
     def get_code(self, fullname: str) -> CodeType:
         """From the source, whatever was compiled before."""
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+        taking = _TakeOut()
+        tree = ast.fix_missing_locations(taking.visit(ast.parse(self.get_data(path))))
+        if not taking.taken:
+            raise SystemExit(f"nothing is to be taken out of {path}: this baseline is out of date")
+        print(f"{path}: {taking.taken} places taken out", file=sys.stderr)
+        return compile(tree, path, "exec")
 
 
 class _Finder(MetaPathFinder):

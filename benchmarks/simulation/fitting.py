@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize  # type: ignore[import-untyped]  # it has no types
+from scipy.optimize import minimize  # type: ignore[import-untyped]  # scipy ships no types
 
 from simulation.callers import closed_loop, open_loop
 from simulation.processors import Machine

@@ -3,7 +3,7 @@
 A compiled call is a machine's own: it fits the processor and the library versions that it was made with.
 """
 
-import pickle  # the structure of the tables is an object of JAX
+import pickle  # the structure of tables is an object of JAX; read from a pipe of our own child alone, whose JAX is ours
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, TypeAlias

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import logging
 import os
-import pickle  # JAX has no other form for a program, and unpickles what it loads itself
+import pickle  # JAX has no other form for a program; read where this user alone may write, which is looked at first
 import stat
 import tempfile
 from collections.abc import Callable
