@@ -3,6 +3,8 @@
 # A request by itself costs the server as much as so many of its candidates: it is read, planned, encoded and sent.
 # Measured with 1 to 2,000 candidates: 200 on the direct transport, 500 on asyncio's.
 _REQUEST_WORK = 300
+# To refuse one without reading it.
+REFUSAL_WORK = 200
 # What a batch still counts for when the next one is measured: the last 50 or so decide, some 100 ms under load.
 _KEPT = 0.98
 # One batch that took even longer than so many times what was expected was held up: by itself it says no more.

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rankserve_server.drain_rate import DrainRate, work_of
+from rankserve_server.drain_rate import REFUSAL_WORK, DrainRate, work_of
 from rankserve_server.engine.engine import Engine
 from rankserve_server.errors import ExpiredError, NotReadyError, OverloadedError, RequestError
 from rankserve_server.fair_queue import FairQueue
@@ -119,6 +119,16 @@ class JobQueue:
     def answered_in(self, seconds: float) -> int:
         """How many requests like the last ones are answered in so long where there always are some."""
         return int(self._rate.requests_in(seconds))
+
+    @property
+    def refusal_seconds(self) -> float:
+        """How long it takes to refuse a request."""
+        return self._rate.seconds_for(REFUSAL_WORK)
+
+    @property
+    def refusal_share(self) -> float:
+        """The same as a share of what an answer like the last ones takes."""
+        return REFUSAL_WORK / self._rate.usual_work(1)
 
     def refusal(self, deadline: float, coming: int = 0) -> RequestError | None:
         """Why a request is refused of which nothing is known but its deadline: that costs less than to read it first.

@@ -3,8 +3,8 @@
 What it can answer is measured in the same run, with the same client beside it: they share the processors, and whoever
 asks three times as much takes more of them, as do neighbours. So answers are counted by the processor time that the
 server spent, too. To refuse a request costs as much as to score some two hundred candidates, and there are two or more
-refusals for each answer: so large requests lose little of their capacity, middling ones a third, and with far smaller
-ones refusing alone would keep two processors busy.
+refusals for each answer: so large requests lose little of their capacity, middling ones a sixth, and of far smaller
+ones most are turned away by the core.
 """
 
 import math
@@ -21,10 +21,11 @@ from reliability.generators import run
 from reliability.load_generator import DEADLINE_SECONDS, Outcome
 
 SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "60"))
-# Of a request: as many as are accepted, and middling ones.
-LARGE, MIDDLING = 10_000, 2_000
+# Of a request: as many as are accepted, middling ones, and about as few as cost four times what a refusal costs.
+LARGE, MIDDLING, SMALL = 10_000, 2_000, 500
 IN_FLIGHT = 64
 TIMES = 3.0
+SLIGHTLY_TOO_MUCH = 1.2
 CAPACITY_SECONDS = 2.0
 ROUND_SECONDS = 10.0
 # Of what the server could answer without the others: in the same time, on processors that others want too, and with the
@@ -37,6 +38,7 @@ RECOVERY_SECONDS = 2.0
 # The deadline is the last moment, but for what a client on a busy machine needs to see it.
 LONGEST_P99 = 1.25
 LEAST_TOLD = 0.2
+LEAST_TOLD_OF_FEW = 0.8
 OK, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED = "0", "4", "8"
 
 
@@ -62,6 +64,18 @@ def test_goodput_holds(start_trained: StartServer) -> None:
 @pytest.mark.reliability
 @pytest.mark.alone
 @pytest.mark.timeout(600)
+def test_who_is_a_little_too_much_is_told_why(start_trained: StartServer) -> None:
+    server = start_trained("--transport", "direct").wait_until_ready()
+    overloaded = Overloaded(server, SMALL, SECONDS / 3, SLIGHTLY_TOO_MUCH)
+    assert overloaded.goodput > GOODPUT, overloaded
+    refused = overloaded.statuses.total() - overloaded.statuses[OK]
+    assert overloaded.statuses[RESOURCE_EXHAUSTED] >= LEAST_TOLD_OF_FEW * refused, overloaded
+    overloaded.check()
+
+
+@pytest.mark.reliability
+@pytest.mark.alone
+@pytest.mark.timeout(600)
 def test_asyncio_does_not_collapse(start_trained: StartServer) -> None:
     """grpc.aio spends more on a call than we on its candidates, so that the core has to turn most of them away."""
     overloaded = Overloaded(start_trained("--transport", "aio").wait_until_ready(), MIDDLING, SECONDS / 3)
@@ -70,12 +84,12 @@ def test_asyncio_does_not_collapse(start_trained: StartServer) -> None:
 
 
 class Overloaded:
-    """A server that is asked for TIMES as much as it can answer, in rounds, and what it can answer around each.
+    """A server that is asked for several times what it can answer, in rounds, and what it can answer around each.
 
     A round is compared with what was measured just before and after it: what else the machine does changes.
     """
 
-    def __init__(self, server: ServerProcess, candidates: int, seconds: float) -> None:
+    def __init__(self, server: ServerProcess, candidates: int, seconds: float, times: float = TIMES) -> None:
         self._server = server
         self._candidates = candidates
         self._spent: defaultdict[str, float] = defaultdict(float)
@@ -85,7 +99,7 @@ class Overloaded:
         self.rounds: list[Outcome] = []
         self.recovered = True
         for _ in range(rounds):
-            rate = TIMES * self.capacities[-1]
+            rate = times * self.capacities[-1]
             self.rounds.append(self._run("open", rate, seconds / rounds))
             # The run before ends with its last call.
             quarter = run(server.address, "open", self.capacities[-1] / 4, RECOVERY_SECONDS, candidates)

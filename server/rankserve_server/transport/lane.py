@@ -11,9 +11,9 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -27,6 +27,7 @@ from rankserve_server.service.health import Health
 from rankserve_server.service.plain_requests import decode_plain
 from rankserve_server.service.planning import Planner
 from rankserve_server.transport import grpc_core
+from rankserve_server.transport.arrivals import OTHER, SCORED, Arrivals, NewCall
 from rankserve_server.transport.lane_calls import (
     BatchCall,
     LaneCall,
@@ -43,6 +44,7 @@ from rankserve_server.transport.lane_services import (
     ReflectionCall,
 )
 from rankserve_server.transport.lane_streams import RankStreamCall, ScoredStreamCall, StreamCall
+from rankserve_server.transport.refusals import Refusals
 from rankserve_server.transport.services import (
     HEALTH_SERVICE,
     RANKING_SERVICE,
@@ -58,34 +60,31 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_NewCall: TypeAlias = Callable[["Lane", Any, "MethodCounts | None"], LaneCall]
-# How many calls of a method the core may hand over before it is asked again: of those that are scored enough that it
-# never waits for us, and more where many are answered a second: see `Lane.asked_ahead`.
-_SCORED, _OTHER = 128, 16
 # Calls that come while this process, or the whole machine, stands still for so long are all taken. With what comes in
 # twice that time each would wait unseen for most of a second, which is as much as many a caller gives it.
 _STANDSTILL_SECONDS = 0.4
 # Each asked for holds some 3 KiB, and an answer is the dearer the more there are: a fiftieth with 5,000.
 _MOST_ASKED = 8_192
-# New ones for each that has come, until there are enough: to ask for thousands at once would hold up a round.
-_ASKED_FOR_ONE = 2
-_CALL_TYPES: dict[str, tuple[_NewCall, int]] = {
-    f"/{RANKING_SERVICE}/Rank": (RankCall, _SCORED),
-    f"/{RANKING_SERVICE}/BatchRank": (BatchCall, _SCORED),
-    f"/{RANKING_SERVICE}/RankStream": (RankStreamCall, _SCORED),
-    f"/{HEALTH_SERVICE}/Check": (HealthCheckCall, _OTHER),
-    f"/{HEALTH_SERVICE}/List": (HealthListCall, _OTHER),
-    f"/{HEALTH_SERVICE}/Watch": (HealthWatchCall, _OTHER),
+_CALL_TYPES: dict[str, tuple[NewCall, int]] = {
+    f"/{RANKING_SERVICE}/Rank": (RankCall, SCORED),
+    f"/{RANKING_SERVICE}/BatchRank": (BatchCall, SCORED),
+    f"/{RANKING_SERVICE}/RankStream": (RankStreamCall, SCORED),
+    f"/{HEALTH_SERVICE}/Check": (HealthCheckCall, OTHER),
+    f"/{HEALTH_SERVICE}/List": (HealthListCall, OTHER),
+    f"/{HEALTH_SERVICE}/Watch": (HealthWatchCall, OTHER),
 }
-_REFLECTION_TYPES: dict[str, tuple[_NewCall, int]] = {
-    f"/{REFLECTION_SERVICE}/ServerReflectionInfo": (ReflectionCall, _OTHER)
+_REFLECTION_TYPES: dict[str, tuple[NewCall, int]] = {
+    f"/{REFLECTION_SERVICE}/ServerReflectionInfo": (ReflectionCall, OTHER)
 }
 # Events taken before the next batch is computed, where they keep coming.
 _EVENTS_PER_ROUND = 512
-# The same where the next batch is full already: to refuse what has come too much must not keep the engine waiting. A
-# refusal costs as much as two hundred candidates. Whom this leaves no time for, the core turns away. At three times the
-# load, in requests of 1,000 candidates, 0.83 of what can be answered is answered; with 128 it is 0.44.
+# The same where the next batch is full already, beside those of the calls that are answered meanwhile, which have so
+# many each: to refuse what has come too much must not keep the engine waiting.
 _EVENTS_WHEN_FULL = 16
+_EVENTS_OF_ANSWERED = 4
+# Where to refuse a call costs more than this share of an answer, as it does where requests have few candidates, no more
+# are taken than are answered, and the core turns the others away.
+_MOST_FOR_REFUSAL = 0.3
 # So long after a call has come its message is expected, which most clients send together with it.
 _EXPECTED_SECONDS = 0.05
 # How soon an idle lane notices that the server drains.
@@ -114,6 +113,8 @@ class Lane:
         asked_ahead: how many calls of a method that is scored the core may hand over before it is asked again. It holds
             as many as are answered in a standstill, less what it keeps by itself (`UNSEEN_CALLS`), which it can be told
             only before anything is measured.
+        refusals: how many calls there is no room for.
+        may_refuse: whether there is time for more of them; where not, none is asked for in place of a refused one.
         streams: the calls with a stream of requests that are open.
         open_calls: the other calls that stay open.
         calls: how many there were.
@@ -163,7 +164,11 @@ class Lane:
         self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue, observer)
         self.scored: list[Request] = []
         self.in_flight = 0
-        self.asked_ahead = _SCORED
+        self.asked_ahead = SCORED
+        self.refusals = Refusals(time.monotonic())
+        self.may_refuse = True
+        self._just_answered = 0
+        self._scored_arrivals: list[Arrivals] = []
         self.streams: set[StreamCall] = set()
         self.open_calls: set[OpenCall] = set()
         self.calls = 0
@@ -180,11 +185,12 @@ class Lane:
         """Takes calls; once the server has started."""
         for method, (call_type, requested) in self._call_types.items():
             counts = None if self._call_counts is None else self._call_counts.of(method)
-            if counts is not None and requested == _SCORED:
+            if counts is not None and requested == SCORED:
                 self._counted.append(counts)
-            arrivals = _Arrivals(self, self._queue, method, call_type, counts, requested == _SCORED)
-            for _ in range(requested):
-                arrivals.ask()
+            arrivals = Arrivals(self, self._queue, method, call_type, counts, requested == SCORED)
+            if requested == SCORED:
+                self._scored_arrivals.append(arrivals)
+            arrivals.ask(requested)
         self._thread.start()
 
     def drain(self, seconds: float) -> int:
@@ -236,8 +242,7 @@ class Lane:
         while not self._closed:
             self.rounds += 1
             self._expect_no_longer()
-            limit = _EVENTS_WHEN_FULL if self.jobs.batch_is_full else _EVENTS_PER_ROUND
-            self._queue.handle_events(0 if computing or self.jobs else _IDLE_SECONDS, limit)
+            self._queue.handle_events(0 if computing or self.jobs else _IDLE_SECONDS, self._events_to_take())
             self._look_after_open_calls()
             self._plan_arrived()
             # The next batch is computed while the answers of the last one go out.
@@ -246,10 +251,27 @@ class Lane:
                 self._finish(computing)
             computing = started
             self._answer_scored()
-            self.asked_ahead = self._calls_to_ask_for()
+            self._ask_for_calls()
+
+    def _events_to_take(self) -> int:
+        if not self.jobs.batch_is_full:
+            return _EVENTS_PER_ROUND
+        if self.jobs.refusal_share > _MOST_FOR_REFUSAL:
+            return _EVENTS_WHEN_FULL
+        if self.refusals.in_last_round:
+            return _EVENTS_WHEN_FULL + _EVENTS_OF_ANSWERED * self._just_answered
+        return _EVENTS_PER_ROUND
+
+    def _ask_for_calls(self) -> None:
+        self.asked_ahead = self._calls_to_ask_for()
+        self.refusals.end_round(time.monotonic(), self.jobs.refusal_seconds)
+        self.may_refuse = not self.jobs.batch_is_full or self.refusals.affordable > 0
+        if self.may_refuse:
+            for arrivals in self._scored_arrivals:
+                arrivals.ask_again()
 
     def _calls_to_ask_for(self) -> int:
-        return min(max(self.jobs.answered_in(_STANDSTILL_SECONDS) - UNSEEN_CALLS, _SCORED), _MOST_ASKED)
+        return min(max(self.jobs.answered_in(_STANDSTILL_SECONDS) - UNSEEN_CALLS, SCORED), _MOST_ASKED)
 
     def _expect_no_longer(self) -> None:
         """Who opens calls and sends no messages must not keep others out."""
@@ -285,6 +307,7 @@ class Lane:
 
     def _answer_scored(self) -> None:
         scored, self.scored = self.scored, []
+        self._just_answered = len(scored)
         for request in scored:
             request.encode()
         for request in scored:
@@ -301,60 +324,11 @@ def _shutting_down() -> NotReadyError:
     return NotReadyError("the server is shutting down; another one can answer")
 
 
-def _protocol_call_types(protocols: Sequence[ProtocolService]) -> dict[str, tuple[_NewCall, int]]:
-    found: dict[str, tuple[_NewCall, int]] = {}
+def _protocol_call_types(protocols: Sequence[ProtocolService]) -> dict[str, tuple[NewCall, int]]:
+    found: dict[str, tuple[NewCall, int]] = {}
     for service in protocols:
         path = f"/{service.name}/"
-        found |= {path + name: (partial(ScoredCall, plan=plan), _SCORED) for name, plan in service.scored.items()}
-        found |= {path + name: (partial(ScoredStreamCall, scored=s), _SCORED) for name, s in service.streams.items()}
-        found |= {path + name: (partial(AnsweredCall, answer=answer), _OTHER) for name, answer in service.quick.items()}
+        found |= {path + name: (partial(ScoredCall, plan=plan), SCORED) for name, plan in service.scored.items()}
+        found |= {path + name: (partial(ScoredStreamCall, scored=s), SCORED) for name, s in service.streams.items()}
+        found |= {path + name: (partial(AnsweredCall, answer=answer), OTHER) for name, answer in service.quick.items()}
     return found
-
-
-class _Arrivals:
-    """Gets the new calls of one method."""
-
-    def __init__(
-        self,
-        lane: Lane,
-        queue: grpc_core.CallQueue,
-        method: str,
-        call_type: _NewCall,
-        counts: "MethodCounts | None",
-        scored: bool,
-    ) -> None:
-        self._lane = lane
-        self._queue = queue
-        self._method = method
-        self._call_type = call_type
-        self._counts = counts
-        self._scored = scored
-        self._asked = 0
-
-    def ask(self) -> None:
-        """Asks for one more call."""
-        self._queue.request_call(self._method, self)
-        self._asked += 1
-
-    def _ask_again(self) -> None:
-        """After one has come."""
-        self._asked -= 1
-        if self._lane.stopping:
-            return
-        wanted = self._lane.asked_ahead if self._scored else _OTHER
-        for _ in range(min(wanted - self._asked, _ASKED_FOR_ONE)):
-            self.ask()
-
-    def handle(self, event: Any) -> None:
-        """Starts a call. The event of a server that stops brings none."""
-        if event.success:
-            self._ask_again()
-            self._lane.calls += 1
-            call, gate = self._call_type(self._lane, event, self._counts), self._lane.gate
-            if self._lane.observer is not None:
-                call.seen = self._lane.observer.begin(self._method, event.invocation_metadata)
-            refusal = None if gate is None else gate.refusal(self._method, event.invocation_metadata)
-            if refusal is None:
-                call.start()
-            else:
-                call.refuse(refusal)

@@ -142,6 +142,7 @@ class _UnaryCall(LaneCall):
         refusal = None if lane.draining else lane.jobs.refusal(self.deadline, coming)
         if refusal is None:
             return False
+        lane.refusals.count()
         lane.in_flight += 1
         self._error = refusal
         self.send()
