@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 
 from raw_caller import RawCaller
+from simulation.waking import LoneCall
 
 _WARM_UP_SECONDS = 0.3
 _LAST_ANSWERS_SECONDS = 10.0
@@ -51,12 +52,11 @@ def closed_loop(address: str, callers: int, seconds: float, seed: int, candidate
     return ClosedRun(len(latencies) / seconds, latencies, ends)
 
 
-def lone_caller(address: str, seconds: float, seed: int, candidates: int) -> list[tuple[float, float]]:
-    """One caller, who pauses before each call: how long the server had been idle then, and how long it took from when
-    the call was due."""
+def lone_caller(address: str, seconds: float, seed: int, candidates: int) -> list[LoneCall]:
+    """One caller, who pauses before each call."""
     chance = random.Random(seed)
     caller = RawCaller(address, chance, candidates)
-    found: list[tuple[float, float]] = []
+    found: list[LoneCall] = []
     answered = caller.now()
     number = 0
     while answered < _WARM_UP_SECONDS + seconds:
@@ -72,5 +72,5 @@ def lone_caller(address: str, seconds: float, seed: int, candidates: int) -> lis
             answers = caller.answered(_LAST_ANSWERS_SECONDS)
         idle, answered = sent - answered, answers[0][1]
         if answered > _WARM_UP_SECONDS:
-            found.append((idle, answered - due))
+            found.append(LoneCall(idle, sent - due, answered - sent))
     return found

@@ -19,7 +19,8 @@ from processes import Process, rankserve, running
 from simulation import callers as simulated
 from simulation.fitting import Figures, Fit, fit, measures
 from simulation.fleet import Fleet, Outcome, Policy, at_random, by_user, least_of_two, round_robin
-from simulation.processors import PACE_SECONDS, Machine
+from simulation.processors import PACE_SECONDS
+from simulation.waking import LoneCall, Waking
 from tables import table
 
 from rankserve_server.engine.buckets import LARGEST_BUCKET
@@ -59,7 +60,7 @@ class Round:
     capacity: float
     changed: float
     closed: dict[int, ClosedRun]
-    lone: list[tuple[float, float]]
+    lone: list[LoneCall]
     opened: dict[float, list[float]]
 
 
@@ -108,9 +109,17 @@ def fitted_to(rounds: list[Round]) -> tuple[Fit, float]:
     unit = float(np.mean([each.capacity for each in rounds]))
     closed = {count: _typical([_of_closed(each, count, unit) for each in rounds]) for count in CALLERS}
     opened = {share * unit: _typical([_of_open(each, share, unit) for each in rounds]) for share in FITTED_SHARES}
-    lone = [(idle, took * each.capacity / unit) for each in rounds for idle, took in each.lone]
     processors = len(os.sched_getaffinity(0))
-    return fit(closed, opened, lone, LARGEST_BUCKET // CANDIDATES, _paces(rounds), processors), unit
+    return fit(closed, opened, _waking(rounds, unit), LARGEST_BUCKET // CANDIDATES, _paces(rounds), processors), unit
+
+
+def _waking(rounds: list[Round], unit: float) -> Waking:
+    lone, awake = [], []
+    for each in rounds:
+        slower = each.capacity / unit
+        lone += [LoneCall(call.idle, call.late, call.took * slower) for call in each.lone]
+        awake += [took * slower for took in each.closed[1].latencies]
+    return Waking.of(lone, awake)
 
 
 def _of_closed(found: Round, callers: int, unit: float) -> Figures:
@@ -132,7 +141,7 @@ def _typical(of_rounds: list[Figures]) -> Figures:
 def _paces(rounds: list[Round]) -> tuple[float, ...]:
     """What was answered in each PACE_SECONDS, with the most callers, as a share of the round's mean.
 
-    Long enough to hold many batches: where some tens are answered at once, a tenth of a second has one more or less.
+    Long enough to hold many batches: where some tens are answered at once, each time has one more or less.
     """
     places = np.arange(0, _CLOSED_SECONDS + PACE_SECONDS / 2, PACE_SECONDS)
     counts = [np.histogram(each.closed[CALLERS[-1]].ends, places)[0] for each in rounds]
@@ -160,7 +169,8 @@ def _held_against(rounds: list[Round], fitted: Fit, unit: float) -> str:
 def _fleets(fitted: Fit, unit: float) -> str:
     """Behind a network, where clients have processors of their own, and a machine that nobody else uses."""
     times = replace(fitted.times, client=0.0, way=_NETWORK_SECONDS)
-    fleet = Fleet(times, Machine(), SERVERS, 0.6 * unit * SERVERS, least_of_two)
+    machine = replace(fitted.machine, stalls_per_second=0.0, paces=(1.0,))
+    fleet = Fleet(times, machine, SERVERS, 0.6 * unit * SERVERS, least_of_two)
     policies: list[tuple[str, Policy]] = [
         ("in turn", round_robin()),
         ("at random", at_random),

@@ -33,6 +33,7 @@ class _Client:
         self.chance = random.Random(seed)
         self.latencies: list[float] = []
         self._times = times
+        self._machine = machine
         self._calls_again = calls_again
         self._come: deque[float] = deque()
         self._to_send: deque[float] = deque()
@@ -42,9 +43,9 @@ class _Client:
         self._server: Server[float] = Server(self.clock, times, self._processors, self.chance, self._sent_back)
 
     def send(self, since: float) -> None:
-        """As soon as it has time."""
+        """As soon as it has time; where it sleeps, once it is woken by the time."""
         self._to_send.append(since)
-        self._begin()
+        self.clock.at(self.clock.now + self._machine.waking.timer, self._begin, True)
 
     def _sent_back(self, since: float) -> None:
         self.clock.at(self.clock.now + self._times.way, self._receive, since)
@@ -53,10 +54,10 @@ class _Client:
         self._come.append(since)
         self._begin()
 
-    def _begin(self) -> None:
-        if not self._is_busy:
+    def _begin(self, by_timer: bool = False) -> None:
+        if not self._is_busy and (self._come or self._to_send):
             self._is_busy = True
-            self._processors.run(self._thread, self._times.turn, self._turn)
+            self._processors.run(self._thread, self._times.turn, self._turn, by_timer=by_timer)
 
     def _turn(self) -> None:
         come, self._come = self._come, deque()
@@ -84,8 +85,7 @@ class _Client:
         for since in to_send:
             self.clock.at(self.clock.now + self._times.way, self._server.arrive, since)
         self._is_busy = False
-        if self._come or self._to_send:
-            self._begin()
+        self._begin()
 
 
 def closed_loop(

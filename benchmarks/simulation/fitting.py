@@ -1,10 +1,12 @@
 """What the steps of a server take, from how it answers."""
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from multiprocessing import get_context
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +15,12 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]  # scipy shi
 from simulation.callers import closed_loop, open_loop
 from simulation.processors import Machine
 from simulation.server import Times
+from simulation.waking import Waking
 
 _WAY = 20e-6
 # With these a search begins: seconds of a client for a request and for a turn, of an event, how steps differ, stalls a
-# second and their seconds, and those of a slice.
-_CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL, _SLICE = 30e-6, 20e-6, 30e-6, 0.3, 5.0, 0.001, 0.0005
+# second and their seconds, those of a slice, and those until a processor sleeps.
+_CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL, _SLICE, _AWAKE = 30e-6, 20e-6, 30e-6, 0.3, 5.0, 0.001, 5e-4, 2e-4
 # How the rest of a lone call is shared out: a round, a batch, a request in it.
 _PARTS = (0.35, 0.55, 0.1)
 _MOST_SPREAD = 0.8
@@ -29,10 +32,8 @@ _MOST_SECONDS = 10.0
 _QUANTILES = (0.5, 0.9, 0.99)
 # The median of latencies counts twice.
 _WEIGHTS = np.array([1.0, 2.0, 1.0, 1.0])
-_IDLE_BINS = (0.0, 0.0003, 0.0006, 0.001, 0.002, 0.004, 0.008, math.inf)
 
 Figures = npt.NDArray[np.float64]
-_Waking: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def measures(rate: float, latencies: Sequence[float] | Figures) -> Figures:
 def fit(
     closed: Mapping[int, Figures],
     opened: Mapping[float, Figures],
-    lone: Sequence[tuple[float, float]],
+    waking: Waking,
     most: int,
     paces: tuple[float, ...] = (1.0,),
     processors: int = 2,
@@ -70,7 +71,7 @@ def fit(
     Args:
         closed: `measures` by the number of callers, one of them a single one.
         opened: the same of calls at random times, by their rate a second.
-        lone: what `closed_loop.lone_caller` has found: how long the server had been idle, and what a call took then.
+        waking: of the machine.
         most: requests that a batch holds.
         paces: those of the machine.
         processors: of it, which the server shares with its client.
@@ -78,26 +79,39 @@ def fit(
             has ended; a search that ends early has often only lost its way.
         requests: of each simulated loop, or ten seconds of it: enough for its slowest hundredth.
     """
-    waking = _waking(lone, float(closed[1][1]))
+    loops = [_Loop(True, callers, min(requests, int(_MOST_SECONDS * seen[0]))) for callers, seen in closed.items()]
+    loops += [_Loop(False, rate, min(requests / rate, _MOST_SECONDS)) for rate in opened]
+    seen = [*closed.values(), *opened.values()]
 
     def far_off(logs: Figures) -> float:
-        times, machine = _unpacked(logs, waking, most, paces, processors)
-        in_closed, in_open = [], []
-        for callers, seen in closed.items():
-            count = min(requests, int(_MOST_SECONDS * seen[0]))
-            in_closed.append(_off(measures(*closed_loop(times, machine, callers, count, seed=callers)), seen))
-        for rate, seen in opened.items():
-            seconds = min(requests / rate, _MOST_SECONDS)
-            in_open.append(_off(measures(rate, open_loop(times, machine, rate, seconds, seed=int(rate))), seen))
-        return float(np.mean(in_closed) + np.mean(in_open)) / 2
+        server = _unpacked(logs, waking, most, paces, processors)
+        off = list(map(_off, workers.map(partial(_figures, *server), loops), seen))
+        return float(np.mean(off[: len(closed)]) + np.mean(off[len(closed) :])) / 2
 
     best = np.log(_first_guess(closed))
-    for size in _SEARCHES:
-        simplex = np.vstack([best, best + size * np.eye(len(best))])
-        options = {"maxfev": evaluations, "initial_simplex": simplex, "adaptive": True}
-        found = minimize(far_off, best, method="Nelder-Mead", options=options)
-        best = found.x
+    with ProcessPoolExecutor(processors, get_context("spawn")) as workers:
+        for size in _SEARCHES:
+            simplex = np.vstack([best, best + size * np.eye(len(best))])
+            options = {"maxfev": evaluations, "initial_simplex": simplex, "adaptive": True}
+            found = minimize(far_off, best, method="Nelder-Mead", options=options)
+            best = found.x
     return Fit(*_unpacked(best, waking, most, paces, processors), math.sqrt(found.fun / _WEIGHTS.sum()))
+
+
+class _Loop(NamedTuple):
+    """One that is simulated: of so many callers until so many requests, or at such a rate for so many seconds."""
+
+    is_closed: bool
+    load: float
+    length: float
+
+
+def _figures(times: Times, machine: Machine, loop: _Loop) -> Figures:
+    """See `measures`; on whichever process."""
+    seed = int(loop.load)
+    if loop.is_closed:
+        return measures(*closed_loop(times, machine, seed, int(loop.length), seed))
+    return measures(loop.load, open_loop(times, machine, loop.load, loop.length, seed))
 
 
 def _off(simulated: Figures, seen: Figures) -> float:
@@ -110,18 +124,16 @@ def _first_guess(measured: Mapping[int, Figures]) -> tuple[float, ...]:
     requests = 0.9 / many[0]
     rest = max(few[1] - requests - 2 * _WAY - _CLIENT - 2 * _TURN, requests)
     fixed, batch, compute = (part * rest for part in _PARTS)
-    return (fixed, requests, batch, compute, _CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL, _SLICE)
+    return (fixed, requests, batch, compute, _CLIENT, _TURN, _EVENT, _SPREAD, _STALLS, _STALL, _SLICE, _AWAKE)
 
 
 def _unpacked(
-    logs: Figures, waking: _Waking, most: int, paces: tuple[float, ...], processors: int
+    logs: Figures, waking: Waking, most: int, paces: tuple[float, ...], processors: int
 ) -> tuple[Times, Machine]:
-    fixed, requests, batch, compute, client, turn, event, spread, stalls, stall, slice_ = map(
+    fixed, requests, batch, compute, client, turn, event, spread, stalls, stall, slice_, awake = map(
         float, np.exp(np.minimum(logs, 5.0))
     )
     times = Times(
-        idle=waking[0],
-        wake=waking[1],
         fixed=fixed,
         event=event,
         take=requests / 2,
@@ -134,16 +146,4 @@ def _unpacked(
         most=most,
         spread=min(spread, _MOST_SPREAD),
     )
-    return times, Machine(stalls, min(stall, _MOST_STALLED / stalls), paces, processors, slice_)
-
-
-def _waking(lone: Sequence[tuple[float, float]], awake: float) -> _Waking:
-    """How long a server had been idle, and what a call took longer than of a caller who leaves it no time to be."""
-    found = np.array(lone)
-    idle_for, extras = [0.0], [0.0]
-    for low, high in itertools.pairwise(_IDLE_BINS):
-        idle, took = found[(found[:, 0] >= low) & (found[:, 0] < high)].T
-        if len(took):
-            idle_for.append(float(np.median(idle)))
-            extras.append(max(0.0, float(np.median(took)) - awake))
-    return tuple(idle_for), tuple(extras)
+    return times, Machine(stalls, min(stall, _MOST_STALLED / stalls), paces, processors, slice_, awake, waking)

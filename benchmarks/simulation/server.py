@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-
 from simulation.clock import Clock
 from simulation.processors import Processors, Thread
 
@@ -21,8 +19,6 @@ class Times:
     """What the steps of a server of one model take, in seconds.
 
     Attributes:
-        wake: until an idle one begins its round, by how long it has been idle: a straight line between the places that
-            `idle` gives. A processor that has nothing to do sleeps, and the longer the deeper.
         fixed: each round that has requests to take.
         event: what wakes the threads of a server when something comes: once for all requests that come together.
         take: taking, checking and planning a request.
@@ -36,8 +32,6 @@ class Times:
         spread: standard deviation of the logarithm of what a step takes.
     """
 
-    wake: tuple[float, ...]
-    idle: tuple[float, ...]
     fixed: float
     event: float
     take: float
@@ -49,10 +43,6 @@ class Times:
     turn: float
     most: int
     spread: float = 0.0
-
-    def wake_after(self, idle: float) -> float:
-        """What it takes after it has been idle for so long."""
-        return float(np.interp(idle, self.idle, self.wake))
 
 
 class _Batch(Generic[Request]):
@@ -97,13 +87,13 @@ class Server(Generic[Request]):
         self._done = done
         self._lane, self._engine = Thread(), Thread()
         self._arrived: list[Request] = []
+        self._taken: list[Request] = []
         self._queued: deque[Request] = deque()
         # Started and not answered, the oldest first; of these the ones that are computed one after the other.
         self._batches: deque[_Batch[Request]] = deque()
         self._to_compute: deque[_Batch[Request]] = deque()
         self._awaited: _Batch[Request] | None = None
         self._is_awake = False
-        self._idle_since = 0.0
         self._events = 0
         self._last_arrival = -1.0
         self.waiting = 0
@@ -118,14 +108,13 @@ class Server(Generic[Request]):
         self._last_arrival = self._clock.now
         if not self._is_awake:
             self._is_awake = True
-            wake = self._slower(self._times.wake_after(self._clock.now - self._idle_since))
-            self._clock.at(self._clock.now + wake, self._round)
+            self._run(self._lane, 0.0, self._round)  # what comes while it wakes up is taken, too
 
     def fail(self) -> list[Request]:
         """It answers nothing any more; the requests that it had."""
         self.up = False
         in_batches = (request for batch in self._batches for request in batch.requests)
-        lost = [*self._arrived, *self._queued, *in_batches]
+        lost = [*self._arrived, *self._taken, *self._queued, *in_batches]
         self.waiting = 0
         return lost
 
@@ -133,18 +122,18 @@ class Server(Generic[Request]):
         times = self._times
         if not (self._arrived or self._queued or self._batches):
             self._is_awake = False
-            self._idle_since = self._clock.now
             return
-        taken, self._arrived = self._arrived, []
+        self._taken, self._arrived = self._arrived, []
         events, self._events = self._events, 0
-        if taken:
-            work = times.fixed + times.event * events + times.take * len(taken)
-            self._run(self._lane, self._slower(work), self._start_batch, taken)
+        if self._taken:
+            work = times.fixed + times.event * events + times.take * len(self._taken)
+            self._run(self._lane, self._slower(work), self._start_batch)
         else:
-            self._start_batch(taken)
+            self._start_batch()
 
-    def _start_batch(self, taken: list[Request]) -> None:
-        self._queued.extend(taken)
+    def _start_batch(self) -> None:
+        self._queued.extend(self._taken)
+        self._taken = []
         before = self._batches[0] if self._batches else None
         if self._queued:
             count = min(self._times.most, len(self._queued))

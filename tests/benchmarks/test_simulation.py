@@ -16,12 +16,11 @@ from simulation.fitting import fit, measures
 from simulation.fleet import Fleet, Policy, at_random, by_user, least_of_two, round_robin, zipf
 from simulation.processors import Machine, Processors, Stalls, Thread
 from simulation.server import Server, Times
+from simulation.waking import LoneCall, Waking
 
 # Enough processors that nobody waits for one.
 STEADY = Machine(processors=3)
 TIMES = Times(
-    wake=(10e-6, 500e-6),
-    idle=(0.0, 0.001),
     fixed=100e-6,
     event=10e-6,
     take=50e-6,
@@ -33,15 +32,15 @@ TIMES = Times(
     turn=10e-6,
     most=20,
 )
+WAKING = Waking(idle=(0.0, 0.001), wake=(10e-6, 500e-6), spread=0.0, timer=70e-6)
 # Of a lone request: the client's part and its two turns, the way there and back, and each step once.
 LONE = 40e-6 + 2 * 10e-6 + 2 * 20e-6 + 100e-6 + 10e-6 + 50e-6 + 200e-6 + 30e-6 + 60e-6
 
 
 def test_a_lone_caller_waits_for_each_step_once() -> None:
     rate, latencies = closed_loop(TIMES, STEADY, callers=1, requests=100)
-    idle = 40e-6 + 10e-6 + 2 * 20e-6  # between an answer and the next call
     # It takes the answer and sends again in one turn.
-    assert np.median(latencies) == pytest.approx(LONE - TIMES.turn + TIMES.wake_after(idle))
+    assert np.median(latencies) == pytest.approx(LONE - TIMES.turn)
     assert rate == pytest.approx(1 / np.median(latencies), rel=0.05)
 
 
@@ -92,10 +91,43 @@ def test_who_waits_for_something_else_lends_its_processor() -> None:
     assert ends == pytest.approx([0.001, 0.002])
 
 
-def test_what_comes_seldom_waits_for_nobody() -> None:
-    latencies = open_loop(TIMES, STEADY, rate=2.0, seconds=300)
+def test_what_comes_seldom_waits_until_its_client_and_the_server_are_awake() -> None:
+    latencies = open_loop(TIMES, replace(STEADY, awake=0.01, waking=WAKING), rate=2.0, seconds=300)
     assert len(latencies) == pytest.approx(600, rel=0.2)
-    assert np.median(latencies) == pytest.approx(LONE + 500e-6)
+    assert np.median(latencies) == pytest.approx(LONE + WAKING.timer + WAKING.wake[-1], rel=0.01)
+
+
+def test_a_processor_that_was_just_busy_does_not_sleep() -> None:
+    clock, ends = Clock(), list[float]()
+    processors = Processors(clock, Machine(processors=1, awake=0.002, waking=WAKING), random.Random(0))
+    for start in (1.0, 1.002, 1.1):
+        clock.at(start, processors.run, Thread(), 0.001, lambda: ends.append(clock.now))
+    clock.run(2.0)
+    assert ends == pytest.approx([1.0015, 1.003, 1.1015])
+
+
+def test_a_thread_goes_back_to_its_processor() -> None:
+    clock, ends = Clock(), list[float]()
+    processors = Processors(clock, Machine(processors=2, awake=0.01, waking=WAKING), random.Random(0))
+    first, second = Thread(), Thread()
+    for start, thread in ((1.0, first), (1.0, second), (1.1, second), (1.105, first), (1.107, second)):
+        clock.at(start, processors.run, thread, 0.001, lambda: ends.append(clock.now))
+    clock.run(2.0)
+    assert ends == pytest.approx([1.0015, 1.0015, 1.1015, 1.1065, 1.108])
+
+
+def test_waking_is_what_a_call_takes_longer_that_finds_everything_asleep() -> None:
+    chance = np.random.default_rng(0)
+    lone = []
+    for idle in chance.uniform(0.0001, 0.003, 20_000):
+        wake = (1e-4 + 0.02 * idle) * chance.lognormal(0.0, 0.5)
+        lone.append(LoneCall(idle, 7e-5, 5e-4 + wake))
+    waking = Waking.of(lone, [5e-4] * 100)
+    assert waking.timer == pytest.approx(7e-5)
+    assert waking.spread == pytest.approx(0.5, abs=0.1)
+    for idle in (0.0005, 0.001, 0.002):
+        taken = [waking.after(idle, random.Random(seed)) for seed in range(500)]
+        assert np.median(taken) == pytest.approx(1e-4 + 0.02 * idle, rel=0.1)
 
 
 def test_the_pace_of_a_machine_is_that_of_its_server() -> None:
@@ -115,11 +147,10 @@ def test_work_goes_on_after_a_stall() -> None:
 
 
 def test_a_fit_foretells_what_it_was_not_made_of() -> None:
-    times, machine = replace(TIMES, spread=0.3), Machine(stalls_per_second=10.0, stall=0.001)
+    times, machine = replace(TIMES, spread=0.3), Machine(stalls_per_second=10.0, stall=0.001, awake=2e-4, waking=WAKING)
     measured = {callers: measures(*closed_loop(times, machine, callers, 2_000, seed=99)) for callers in (1, 8, 64)}
-    lone = [(idle, LONE + TIMES.wake_after(idle)) for idle in np.arange(0.0001, 0.003, 0.0001)]
     opened = {2_000.0: measures(2_000.0, open_loop(times, machine, 2_000.0, 5, seed=98))}
-    found = fit(measured, opened, lone, TIMES.most, evaluations=60, requests=2_000)
+    found = fit(measured, opened, WAKING, TIMES.most, evaluations=40, requests=1_000)
     for rate in (1_000, 3_000):
         was, said = (np.median(open_loop(*made, rate, 10)) for made in ((times, machine), (found.times, found.machine)))
         assert said == pytest.approx(was, rel=0.15)
@@ -130,7 +161,7 @@ def test_every_request_of_a_fleet_is_answered_once(policy: Policy) -> None:
     outcome = Fleet(TIMES, STEADY, servers=5, rate=4_000, policy=policy).run(2.0, seed=3)
     assert len(outcome.latencies) == pytest.approx(4_000 * 1.5, rel=0.1)
     assert (outcome.retried, outcome.failed) == (0, 0)
-    assert np.min(outcome.latencies) >= LONE - TIMES.client - 2 * TIMES.turn
+    assert np.min(outcome.latencies) >= LONE - TIMES.client - 2 * TIMES.turn - 1e-9
 
 
 def test_the_less_busy_of_two_spares_a_slow_server() -> None:
@@ -163,7 +194,7 @@ def test_a_server_that_has_failed_answers_nothing() -> None:
     )
     server.arrive(1)
     server.arrive(2)
-    clock.run(TIMES.wake[-1] + 1e-5)
+    clock.run(1e-5)
     assert sorted(server.fail()) == [1, 2]
     clock.run(1.0)
     assert not answered
