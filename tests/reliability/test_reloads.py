@@ -35,6 +35,8 @@ SHARE_OF_CAPACITY = float(os.environ.get("RELOADS_SHARE", "0.7"))
 # So little that it is answered whatever else the machine has to do.
 SMALL_SHARE = 0.1
 CAPACITY_SECONDS = 2.0
+# Where more comes than is answered, the wait is longer than this by the end of that time: a twentieth too much is.
+LONGEST_WAIT_SECONDS = 0.1
 LESS = 0.9
 # Before reloads as long as the last one took, or so long: neighbours of a moment are those of both.
 LONGEST_PAUSE_SECONDS = 10.0
@@ -250,14 +252,19 @@ class Round:
 
 
 def capacity(server: ServerProcess, requests: Requests) -> float:
-    """How many calls a second it answers all of, where they come at random.
+    """How many calls a second it answers all of, where they come at random, without letting them wait ever longer.
 
-    As many as are answered with some in flight at any time are too many of those: at times more of them come.
+    As many as are answered with some in flight at any time are too many of those: at times more of them come, and the
+    more of them wait, the longer each takes.
     """
     rate = run(server, 0, requests, CAPACITY_SECONDS).rate
-    while run(server, rate, requests, CAPACITY_SECONDS).failed:
+    while is_too_much(run(server, rate, requests, CAPACITY_SECONDS)):
         rate *= LESS
     return rate
+
+
+def is_too_much(answers: Answers) -> bool:
+    return bool(answers.failed) or quantile_ms(0.99, answers.took) > LONGEST_WAIT_SECONDS * 1e3
 
 
 def run(server: ServerProcess, rate: float, requests: Requests, seconds: float) -> Answers:
