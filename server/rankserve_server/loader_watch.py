@@ -29,7 +29,7 @@ _STEP_SECONDS = 0.01
 _WANTED_FROM = 0.1
 _SERVING_FROM = 0.2
 # Of a processor, from its beginning: where it has had less, as others want them too, it is not halted, so as to end.
-_LEAST_SHARE = 0.02
+_LEAST_SHARE = 0.05
 _SHARE_WHERE_WANTED = 0.1
 # Of the time that it may run. To look takes a file for each of its threads.
 _LOOK_SECONDS = 0.05
