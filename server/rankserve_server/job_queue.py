@@ -128,7 +128,7 @@ class JobQueue:
     @property
     def refusal_share(self) -> float:
         """The same as a share of what an answer like the last ones takes."""
-        return REFUSAL_WORK / self._rate.usual_work(1)
+        return REFUSAL_WORK / max(self._rate.usual_work(1), 1.0)
 
     def refusal(self, deadline: float, coming: int = 0) -> RequestError | None:
         """Why a request is refused of which nothing is known but its deadline: that costs less than to read it first.

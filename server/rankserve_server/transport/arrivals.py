@@ -69,10 +69,16 @@ class Arrivals:
         """Starts a call. The event of a server that stops brings none."""
         if not event.success:
             return
-        lane = self._lane
+        refused_before = self._lane.refusals.counted
         self._asked -= 1
+        try:
+            self._start(event)
+        finally:  # whatever it was: who asks for no other call in its place answers none in the end
+            self._ask_after_one(was_refused=self._lane.refusals.counted != refused_before)
+
+    def _start(self, event: Any) -> None:
+        lane = self._lane
         lane.calls += 1
-        refused_before = lane.refusals.counted
         call = self._call_type(lane, event, self._counts)
         if lane.observer is not None:
             call.seen = lane.observer.begin(self._method, event.invocation_metadata)
@@ -81,7 +87,6 @@ class Arrivals:
             call.start()
         else:
             call.refuse(refusal)
-        self._ask_after_one(was_refused=lane.refusals.counted != refused_before)
 
     def _ask_after_one(self, was_refused: bool) -> None:
         lane = self._lane

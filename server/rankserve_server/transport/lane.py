@@ -78,8 +78,8 @@ _REFLECTION_TYPES: dict[str, tuple[NewCall, int]] = {
 }
 # Events taken before the next batch is computed, where they keep coming.
 _EVENTS_PER_ROUND = 512
-# The same where the next batch is full already, beside those of the calls that are answered meanwhile, which have so
-# many each: to refuse what has come too much must not keep the engine waiting.
+# The same where the next batch is full already and calls are refused, beside those of the calls that are answered
+# meanwhile, which have so many each: to refuse what has come too much must not keep the engine waiting.
 _EVENTS_WHEN_FULL = 16
 _EVENTS_OF_ANSWERED = 4
 # Where to refuse a call costs more than this share of an answer, as it does where requests have few candidates, no more

@@ -15,31 +15,27 @@ class Refusals:
     """Those of one thread.
 
     Attributes:
-        in_last_round: how many there were.
+        counted: how many there were in this round.
+        in_last_round: how many there were in the one before it.
         affordable: how many more there is time for; below 0 there were too many.
     """
 
-    __slots__ = ("_counted", "_since", "affordable", "in_last_round")
+    __slots__ = ("_since", "affordable", "counted", "in_last_round")
 
     def __init__(self, now: float) -> None:
         """The first round begins `now`, in seconds."""
         self.in_last_round = 0
         self.affordable = 0.0
-        self._counted = 0
+        self.counted = 0
         self._since = now
 
     def count(self) -> None:
         """One more."""
-        self._counted += 1
-
-    @property
-    def counted(self) -> int:
-        """How many there were in this round."""
-        return self._counted
+        self.counted += 1
 
     def end_round(self, now: float, seconds: float) -> None:
         """Begins the next one; a refusal takes so many seconds."""
         earned = (now - self._since) * _SHARE / seconds
         most = _KEPT_SECONDS * _SHARE / seconds
-        self.affordable = min(self.affordable - self._counted + earned, max(most, 1.0))
-        self.in_last_round, self._counted, self._since = self._counted, 0, now
+        self.affordable = min(self.affordable - self.counted + earned, max(most, 1.0))
+        self.in_last_round, self.counted, self._since = self.counted, 0, now
