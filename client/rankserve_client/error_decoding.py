@@ -1,6 +1,7 @@
 """From gRPC's errors, and the refusals inside of responses, to the client's exceptions: the one place that does it."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -122,7 +123,8 @@ def _handshake(message: str) -> str | None:
 
 def _details_of(error: grpc.RpcError) -> Iterable[Any]:
     try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # the errors of both clients are grpc.Call enough
+        # It needs of a call what the errors of both clients have.
+        status = rpc_status.from_call(cast("grpc.Call", error))
     except (DecodeError, ValueError):
         return ()  # the status itself still stands where a proxy has damaged its details
     return status.details if status else ()
@@ -130,7 +132,8 @@ def _details_of(error: grpc.RpcError) -> Iterable[Any]:
 
 def _request_id_of(error: grpc.RpcError) -> str:
     """What the server calls the call; "" where it says nothing of it."""
-    trailers: Iterable[tuple[str, object]] = error.trailing_metadata() or ()  # type: ignore[assignment]  # pairs, whatever its types say
+    # Pairs, as of the calls of both clients, whatever its types say.
+    trailers = cast("Iterable[tuple[str, object]]", error.trailing_metadata() or ())
     return next((value for key, value in trailers if key == REQUEST_ID_KEY and isinstance(value, str)), "")
 
 

@@ -28,28 +28,27 @@ class TokenSource:
         self._metadata = ("authorization", "")
         if token is not None:
             self._metadata = _metadata_of(token, "token")
-        else:
-            self._read()
+        elif self._file is not None:
+            self._read(self._file)
 
     def metadata(self) -> tuple[str, str]:
         """The pair to send with a call."""
         if self._file is not None and time.monotonic() >= self._next_look:
-            self._read_again()
+            self._read_again(self._file)
         return self._metadata
 
-    def _read_again(self) -> None:
+    def _read_again(self, file: Path) -> None:
         """What cannot be read leaves the last token: the server says whether that is still good."""
         try:
-            self._read()
+            self._read(file)
         except (OSError, ValueError):
             self._next_look = time.monotonic() + _LOOK_SECONDS
 
-    def _read(self) -> None:
-        assert self._file is not None  # noqa: S101, for the type checker: the callers have looked
+    def _read(self, file: Path) -> None:
         self._next_look = time.monotonic() + _LOOK_SECONDS
-        modified = self._file.stat().st_mtime_ns
+        modified = file.stat().st_mtime_ns
         if modified != self._modified:
-            content = self._file.read_text(encoding="utf-8", errors="replace")  # what is none is no token either
+            content = file.read_text(encoding="utf-8", errors="replace")  # what is none is no token either
             self._metadata = _metadata_of(content.strip(), "token_file")
             self._modified = modified
 

@@ -51,7 +51,7 @@ class CallSpans:
         if self._tracer is None:
             yield
             return
-        with self._span(_METHODS[request.DESCRIPTOR.full_name]) as span, sys.modules[_API].use_span(span):
+        with self._span(self._tracer, _METHODS[request.DESCRIPTOR.full_name]) as span, sys.modules[_API].use_span(span):
             yield
 
     @contextmanager
@@ -63,15 +63,14 @@ class CallSpans:
         if self._tracer is None:
             yield current_context()
             return
-        with self._span(_STREAM) as span:
+        with self._span(self._tracer, _STREAM) as span:
             yield _context_of(span)
 
     @contextmanager
-    def _span(self, method: str) -> Iterator[Any]:
-        assert self._tracer is not None  # noqa: S101, its callers have looked
+    def _span(self, tracer: Any, method: str) -> Iterator[Any]:
         api: Any = sys.modules[_API]
         attributes = {"rpc.system.name": "grpc", "rpc.method": method, "server.address": self._target}
-        span = self._tracer.start_span(method, kind=api.SpanKind.CLIENT, attributes=attributes)
+        span = tracer.start_span(method, kind=api.SpanKind.CLIENT, attributes=attributes)
         code = "OK"
         try:
             yield span

@@ -184,7 +184,9 @@ def _loadable(version: Path, settings: _Settings, announce: _Announce) -> dict[s
     command += ["--max-table-mib", str(settings["max_table_mib"])]
     advice = f"publish a good version; rankserve models verify {version} says more"
     try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=_LOAD_SECONDS, check=False)  # noqa: S603, our own program
+        process = subprocess.run(  # noqa: S603  # no shell; our own program, and paths as arguments of their own
+            command, capture_output=True, text=True, timeout=_LOAD_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         return _finding(check, "fail", f"not loaded within {_LOAD_SECONDS:.0f} s", advice)
     if process.returncode == 0:

@@ -39,7 +39,7 @@ class CommandGroup(click.Group, ABC):
     def summaries(self) -> Mapping[str, str]:
         """One line for each command, so that listing them imports none."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click calls it with a context, which is not needed here
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """The names of its own in their order, then of the others."""
         return [*self.commands, *self.entry_points()]
 

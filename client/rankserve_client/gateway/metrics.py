@@ -30,7 +30,7 @@ class GatewayMetrics:
     """The families of one gateway. Its event loop counts, and any thread may read."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves this one function untyped
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         build = Gauge("rankserve_gateway_build_info", "1, with the release.", ["version"], registry=self._registry)

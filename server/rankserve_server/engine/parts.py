@@ -103,7 +103,7 @@ def unpack(stream: IO[bytes], pool: ProgramPool, checkpoint: Callable[[], None] 
     Raises:
         EOFError: where the stream ends before that.
     """
-    user_count, item_count, shapes, structure, calls = pickle.load(stream)  # noqa: S301, our own process wrote it into the pipe
+    user_count, item_count, shapes, structure, calls = pickle.load(stream)  # noqa: S301  # no file: our own child wrote it into the pipe
     leaves = []
     for shape in shapes:
         checkpoint()

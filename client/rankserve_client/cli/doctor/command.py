@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import EntryPoint
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import click
 from click.core import ParameterSource
@@ -86,7 +86,7 @@ def _looking(
 ) -> Callable[[Announce], Iterator[Finding]]:
     def look(announce: Announce) -> Iterator[Finding]:
         for fields in findings_of(point, values, given, announce):
-            yield Finding(**fields)  # type: ignore[arg-type]  # other packages give the status as a plain string
+            yield Finding(**cast("dict[str, Any]", fields))  # packages give the status as a plain string
 
     return look
 
