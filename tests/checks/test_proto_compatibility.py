@@ -3,7 +3,7 @@
 import io
 import subprocess
 import sys
-import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,10 +70,10 @@ def breaking_changes(repository: Path, release: str, scratch: Path) -> list[str]
     """What buf says of the protos in the working tree against those of `release`."""
     # An archive and not buf's `.git#tag=`, which clones and so fails in a shallow clone.
     archive = subprocess.run(
-        ["git", "archive", release, "protos"], cwd=repository, capture_output=True, check=True
+        ["git", "archive", "--format=zip", release, "protos"], cwd=repository, capture_output=True, check=True
     ).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(scratch / release, filter="data")
+    with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        packed.extractall(scratch / release)
     against = scratch / release / "protos"
     process = subprocess.run(
         [BUF, "breaking", "protos", "--against", str(against)],
