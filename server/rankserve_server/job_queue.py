@@ -78,10 +78,9 @@ class JobQueue:
         """How many candidates of accepted jobs are not scored yet."""
         return self._queued
 
-    @property
-    def batch_is_full(self) -> bool:
-        """Whether more is queued than is being computed and fits into the next batch."""
-        return self._queued > 2 * _BATCH_SLICES * Engine.slice_rows
+    def is_full_with(self, coming: int) -> bool:
+        """Whether more is queued than is being computed and fits into the next batch, with so many more requests."""
+        return self._queued + self._rate.usual_candidates(coming) > 2 * _BATCH_SLICES * Engine.slice_rows
 
     @property
     def closed(self) -> bool:
@@ -124,11 +123,6 @@ class JobQueue:
     def refusal_seconds(self) -> float:
         """How long it takes to refuse a request."""
         return self._rate.seconds_for(REFUSAL_WORK)
-
-    @property
-    def refusal_share(self) -> float:
-        """The same as a share of what an answer like the last ones takes."""
-        return REFUSAL_WORK / max(self._rate.usual_work(1), 1.0)
 
     def refusal(self, deadline: float, coming: int = 0) -> RequestError | None:
         """Why a request is refused of which nothing is known but its deadline: that costs less than to read it first.

@@ -20,7 +20,7 @@ from rankserve.v1 import ranking_pb2, ranking_pb2_grpc
 
 RANKING = "/rankserve.v1.RankingService"
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-# Of each transport: see `UNSEEN_CALLS` of the server.
+# Of each transport: see `UNSEEN_CALLS` and `Lane.asked_ahead` of the server.
 CALLS_AT_ONCE = {"aio": 500, "direct": 2_000}
 EMPTY_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from rankserve_server.transport.lane import Lane
 
 NewCall: TypeAlias = Callable[["Lane", Any, "MethodCounts | None"], LaneCall]
-# How many calls of a method the core may hand over before it is asked again: of those that are scored enough that it
-# never waits for us, and more where many are answered a second: see `Lane.asked_ahead`.
-SCORED, OTHER = 128, 16
+# How many calls of a method the core may hand over before it is asked again: of those that are scored so many at least,
+# more where many are answered a second, see `Lane.asked_ahead`, and where too many come just enough that it never waits
+# for us.
+SCORED, OVERLOADED, OTHER = 512, 128, 16
 # New ones for each that has come, until there are enough: to ask for thousands at once would hold up a round.
 _ASKED_FOR_ONE = 2
-# The same for each round.
-_ASKED_IN_ROUND = 16
+# In a round, in place of those that came while there was no room.
+_ASKED_IN_ROUND = 64
 
 
 class Arrivals:
@@ -30,7 +31,7 @@ class Arrivals:
         method: str,
         call_type: NewCall,
         counts: "MethodCounts | None",
-        scored: bool,
+        least: int,
     ) -> None:
         """Args:
         lane: takes its calls.
@@ -38,43 +39,50 @@ class Arrivals:
         method: its path.
         call_type: makes a call of what has been handed over.
         counts: where they count; None where nobody does.
-        scored: whether they are scored.
+        least: how many may come at once, whatever has come before; `SCORED` or more where they are scored.
         """
         self._lane = lane
         self._queue = queue
         self._method = method
         self._call_type = call_type
         self._counts = counts
-        self._scored = scored
+        self._least = least
         self._asked = 0
-        # Refused, and nothing asked for in their place.
+        # Have come, and nothing was asked for in their place.
         self._owed = 0
 
-    def ask(self, calls: int) -> None:
-        """Asks for so many more."""
-        for _ in range(calls):
-            self._queue.request_call(self._method, self)
-            self._asked += 1
+    @property
+    def are_scored(self) -> bool:
+        """Whether the calls are; others cost next to nothing."""
+        return self._least >= SCORED
 
-    def ask_again(self) -> None:
-        """In place of calls that were refused: as many as there is time to refuse."""
+    def start(self) -> None:
+        """Asks for the first ones."""
+        self._ask(self._least)
+
+    def ask_again(self) -> int:
+        """In place of calls that nothing was asked for: as many as there is room for, or time to refuse.
+
+        Returns:
+            How many there were.
+        """
         lane = self._lane
-        if self._owed and not lane.stopping:
-            affordable = int(lane.refusals.affordable) + 1 if lane.jobs.batch_is_full else _ASKED_IN_ROUND
-            count = min(self._owed, affordable)
-            self._owed -= count
-            self.ask(min(lane.asked_ahead - self._asked, count))
+        count = min(self._owed, lane.room if lane.is_full else _ASKED_IN_ROUND, self._wanted - self._asked)
+        if count <= 0 or lane.stopping:
+            return 0
+        self._owed -= count
+        self._ask(count)
+        return count
 
     def handle(self, event: Any) -> None:
         """Starts a call. The event of a server that stops brings none."""
         if not event.success:
             return
-        refused_before = self._lane.refusals.counted
         self._asked -= 1
         try:
             self._start(event)
         finally:  # whatever it was: who asks for no other call in its place answers none in the end
-            self._ask_after_one(was_refused=self._lane.refusals.counted != refused_before)
+            self._ask_after_one()
 
     def _start(self, event: Any) -> None:
         lane = self._lane
@@ -88,10 +96,21 @@ class Arrivals:
         else:
             call.refuse(refusal)
 
-    def _ask_after_one(self, was_refused: bool) -> None:
+    def _ask_after_one(self) -> None:
         lane = self._lane
-        if was_refused and not lane.may_refuse:
+        if self.are_scored and not lane.may_refuse:
             self._owed += 1
         elif not lane.stopping:
-            wanted = lane.asked_ahead if self._scored else OTHER
-            self.ask(min(wanted - self._asked, _ASKED_FOR_ONE if lane.may_refuse else 1))
+            self._ask(min(self._wanted - self._asked - self._owed, 1 if lane.is_full else _ASKED_FOR_ONE))
+
+    @property
+    def _wanted(self) -> int:
+        if not self.are_scored:
+            return self._least
+        # What is asked for waits for what is before it, too.
+        return max(self._least, self._lane.asked_ahead) if self._lane.may_refuse else OVERLOADED
+
+    def _ask(self, calls: int) -> None:
+        for _ in range(calls):
+            self._queue.request_call(self._method, self)
+            self._asked += 1

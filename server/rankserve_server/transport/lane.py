@@ -9,6 +9,7 @@ processor's cache, which takes a sixteenth off a request of 100 candidates.
 
 import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -65,8 +66,10 @@ _log = logging.getLogger(__name__)
 _STANDSTILL_SECONDS = 0.4
 # Each asked for holds some 3 KiB, and an answer is the dearer the more there are: a fiftieth with 5,000.
 _MOST_ASKED = 8_192
+# So many calls of Rank may come at once, with those that the core keeps by itself.
+_AT_ONCE = 2_048
 _CALL_TYPES: dict[str, tuple[NewCall, int]] = {
-    f"/{RANKING_SERVICE}/Rank": (RankCall, SCORED),
+    f"/{RANKING_SERVICE}/Rank": (RankCall, _AT_ONCE - UNSEEN_CALLS),
     f"/{RANKING_SERVICE}/BatchRank": (BatchCall, SCORED),
     f"/{RANKING_SERVICE}/RankStream": (RankStreamCall, SCORED),
     f"/{HEALTH_SERVICE}/Check": (HealthCheckCall, OTHER),
@@ -78,13 +81,9 @@ _REFLECTION_TYPES: dict[str, tuple[NewCall, int]] = {
 }
 # Events taken before the next batch is computed, where they keep coming.
 _EVENTS_PER_ROUND = 512
-# The same where the next batch is full already and calls are refused, beside those of the calls that are answered
-# meanwhile, which have so many each: to refuse what has come too much must not keep the engine waiting.
-_EVENTS_WHEN_FULL = 16
-_EVENTS_OF_ANSWERED = 4
-# Where to refuse a call costs more than this share of an answer, as it does where requests have few candidates, no more
-# are taken than are answered, and the core turns the others away.
-_MOST_FOR_REFUSAL = 0.3
+# The same where more is queued than fits into the next batch: so many for each request that was just answered, and a few
+# for those who have to be refused. To take all that has come before the next answers go would let everybody wait.
+_EVENTS_OF_ANSWERED, _EVENTS_WHEN_FULL = 4, 16
 # So long after a call has come its message is expected, which most clients send together with it.
 _EXPECTED_SECONDS = 0.05
 # How soon an idle lane notices that the server drains.
@@ -110,11 +109,13 @@ class Lane:
         observer: who sees calls; None where nobody does.
         scored: requests to be answered in this round.
         in_flight: requests that are being answered.
-        asked_ahead: how many calls of a method that is scored the core may hand over before it is asked again. It holds
-            as many as are answered in a standstill, less what it keeps by itself (`UNSEEN_CALLS`), which it can be told
-            only before anything is measured.
+        asked_ahead: how many calls of a method that is scored the core may hand over before it is asked again, where
+            that is more than at first: as many as are answered in a standstill, less `UNSEEN_CALLS`, which it keeps.
         refusals: how many calls there is no room for.
-        may_refuse: whether there is time for more of them; where not, none is asked for in place of a refused one.
+        is_full: whether more is queued, or about to be, than is being computed and fits into the next batch.
+        may_refuse: whether there is time for more of them; where not, none is asked for in place of one that has come,
+            but as many as there is room for.
+        room: how many more calls that is, in this round.
         streams: the calls with a stream of requests that are open.
         open_calls: the other calls that stay open.
         calls: how many there were.
@@ -164,9 +165,12 @@ class Lane:
         self.jobs = JobQueue(limits.max_queued_candidates, limits.max_queue_ms, queue, observer)
         self.scored: list[Request] = []
         self.in_flight = 0
-        self.asked_ahead = SCORED
+        self.asked_ahead = 0
         self.refusals = Refusals(time.monotonic())
+        self.is_full = False
         self.may_refuse = True
+        self.room = 0
+        self._asks_more = False
         self._just_answered = 0
         self._scored_arrivals: list[Arrivals] = []
         self.streams: set[StreamCall] = set()
@@ -183,14 +187,13 @@ class Lane:
 
     def start(self) -> None:
         """Takes calls; once the server has started."""
-        for method, (call_type, requested) in self._call_types.items():
+        for method, (call_type, least) in self._call_types.items():
             counts = None if self._call_counts is None else self._call_counts.of(method)
-            if counts is not None and requested == SCORED:
-                self._counted.append(counts)
-            arrivals = Arrivals(self, self._queue, method, call_type, counts, requested == SCORED)
-            if requested == SCORED:
+            arrivals = Arrivals(self, self._queue, method, call_type, counts, least)
+            if arrivals.are_scored:
                 self._scored_arrivals.append(arrivals)
-            arrivals.ask(requested)
+                self._counted += [] if counts is None else [counts]
+            arrivals.start()
         self._thread.start()
 
     def drain(self, seconds: float) -> int:
@@ -242,7 +245,9 @@ class Lane:
         while not self._closed:
             self.rounds += 1
             self._expect_no_longer()
-            self._queue.handle_events(0 if computing or self.jobs else _IDLE_SECONDS, self._events_to_take())
+            busy = computing or self.jobs or self._asks_more
+            events = _EVENTS_WHEN_FULL + _EVENTS_OF_ANSWERED * self._just_answered if self.is_full else _EVENTS_PER_ROUND
+            self._queue.handle_events(0 if busy else _IDLE_SECONDS, events)
             self._look_after_open_calls()
             self._plan_arrived()
             # The next batch is computed while the answers of the last one go out.
@@ -253,25 +258,13 @@ class Lane:
             self._answer_scored()
             self._ask_for_calls()
 
-    def _events_to_take(self) -> int:
-        if not self.jobs.batch_is_full:
-            return _EVENTS_PER_ROUND
-        if self.jobs.refusal_share > _MOST_FOR_REFUSAL:
-            return _EVENTS_WHEN_FULL
-        if self.refusals.in_last_round:
-            return _EVENTS_WHEN_FULL + _EVENTS_OF_ANSWERED * self._just_answered
-        return _EVENTS_PER_ROUND
-
     def _ask_for_calls(self) -> None:
-        self.asked_ahead = self._calls_to_ask_for()
         self.refusals.end_round(time.monotonic(), self.jobs.refusal_seconds)
-        self.may_refuse = not self.jobs.batch_is_full or self.refusals.affordable > 0
-        if self.may_refuse:
-            for arrivals in self._scored_arrivals:
-                arrivals.ask_again()
-
-    def _calls_to_ask_for(self) -> int:
-        return min(max(self.jobs.answered_in(_STANDSTILL_SECONDS) - UNSEEN_CALLS, SCORED), _MOST_ASKED)
+        self.is_full = self.jobs.is_full_with(len(self.expected) + len(self.arrived))
+        self.may_refuse = not self.is_full or self.refusals.affordable > 0
+        self.room = self._just_answered + max(0, math.ceil(self.refusals.affordable))
+        self.asked_ahead = min(self.jobs.answered_in(_STANDSTILL_SECONDS) - UNSEEN_CALLS, _MOST_ASKED)
+        self._asks_more = sum(arrivals.ask_again() for arrivals in self._scored_arrivals) > 0
 
     def _expect_no_longer(self) -> None:
         """Who opens calls and sends no messages must not keep others out."""

@@ -9,6 +9,8 @@ and the core turns away what it is not asked for: without a reason, but for far 
 _SHARE = 0.05
 # What was not used is kept for so long.
 _KEPT_SECONDS = 0.05
+# What was too much, as where a thousand come at once, is made up for in so long.
+_OWED_SECONDS = 1.0
 
 
 class Refusals:
@@ -16,15 +18,13 @@ class Refusals:
 
     Attributes:
         counted: how many there were in this round.
-        in_last_round: how many there were in the one before it.
         affordable: how many more there is time for; below 0 there were too many.
     """
 
-    __slots__ = ("_since", "affordable", "counted", "in_last_round")
+    __slots__ = ("_since", "affordable", "counted")
 
     def __init__(self, now: float) -> None:
         """The first round begins `now`, in seconds."""
-        self.in_last_round = 0
         self.affordable = 0.0
         self.counted = 0
         self._since = now
@@ -35,7 +35,7 @@ class Refusals:
 
     def end_round(self, now: float, seconds: float) -> None:
         """Begins the next one; a refusal takes so many seconds."""
-        earned = (now - self._since) * _SHARE / seconds
-        most = _KEPT_SECONDS * _SHARE / seconds
-        self.affordable = min(self.affordable - self.counted + earned, max(most, 1.0))
-        self.in_last_round, self.counted, self._since = self.counted, 0, now
+        affordable = self.affordable - self.counted + (now - self._since) * _SHARE / seconds
+        least, most = -_OWED_SECONDS * _SHARE / seconds, max(_KEPT_SECONDS * _SHARE / seconds, 1.0)
+        self.affordable = min(max(affordable, least), most)
+        self.counted, self._since = 0, now
