@@ -23,15 +23,14 @@ class CountingQueue:
 
 
 class Arriving:
-    """A method of a lane that is free, or full, and may refuse, or not."""
+    """A method of a lane that is free, full or overloaded."""
 
     def __init__(self, start: Any = lambda: None) -> None:
         def new_call(*_: object) -> LaneCall:
             return cast("LaneCall", SimpleNamespace(start=start))
 
-        self.lane = SimpleNamespace(
-            asked_ahead=AHEAD, is_full=False, may_refuse=True, room=0, stopping=False, calls=0, observer=None, gate=None
-        )
+        self.lane = SimpleNamespace(asked_ahead=AHEAD, room=0, stopping=False, calls=0, observer=None, gate=None)
+        self.free()
         self.queue = CountingQueue()
         self.arrivals = Arrivals(cast("Any", self.lane), cast("Any", self.queue), "/rank", new_call, None, SCORED)
         self.arrivals.start()
@@ -48,10 +47,10 @@ class Arriving:
             self.arrivals.handle(SimpleNamespace(success=True))
 
     def overload(self) -> None:
-        self.lane.is_full, self.lane.may_refuse = True, False
+        self.lane.is_full = self.lane.is_overloaded = True
 
     def free(self) -> None:
-        self.lane.is_full, self.lane.may_refuse = False, True
+        self.lane.is_full = self.lane.is_overloaded = False
 
 
 def test_the_more_come_the_more_are_asked_for() -> None:

@@ -39,3 +39,16 @@ def test_what_was_too_much_is_made_up_for_within_a_second() -> None:
     assert budget.affordable == pytest.approx(-1_000)
     budget.end_round(1.02, 50e-6)
     assert budget.affordable > 0
+
+
+def test_they_are_recent_until_they_are_made_up_for() -> None:
+    budget = Refusals(0.0)
+    budget.end_round(0.001, 50e-6)
+    assert not budget.are_recent
+    budget.count()
+    budget.end_round(0.002, 50e-6)
+    assert budget.are_recent
+    budget.end_round(0.003, 50e-6)
+    assert budget.are_recent
+    budget.end_round(0.1, 50e-6)
+    assert not budget.are_recent

@@ -98,7 +98,7 @@ class Arrivals:
 
     def _ask_after_one(self) -> None:
         lane = self._lane
-        if self.are_scored and not lane.may_refuse:
+        if self.are_scored and lane.is_overloaded:
             self._owed += 1
         elif not lane.stopping:
             self._ask(min(self._wanted - self._asked - self._owed, 1 if lane.is_full else _ASKED_FOR_ONE))
@@ -108,7 +108,7 @@ class Arrivals:
         if not self.are_scored:
             return self._least
         # What is asked for waits for what is before it, too.
-        return max(self._least, self._lane.asked_ahead) if self._lane.may_refuse else OVERLOADED
+        return OVERLOADED if self._lane.is_overloaded else max(self._least, self._lane.asked_ahead)
 
     def _ask(self, calls: int) -> None:
         for _ in range(calls):

@@ -81,8 +81,9 @@ _REFLECTION_TYPES: dict[str, tuple[NewCall, int]] = {
 }
 # Events taken before the next batch is computed, where they keep coming.
 _EVENTS_PER_ROUND = 512
-# The same where more is queued than fits into the next batch: so many for each request that was just answered, and a few
-# for those who have to be refused. To take all that has come before the next answers go would let everybody wait.
+# The same where more is queued than fits into the next batch and nothing is refused yet, as after a standstill: so many
+# for each request that was just answered, and some more. To read all that has come before the next answers go would
+# have those wait who need not. Where calls are refused, only those come that there is room for.
 _EVENTS_OF_ANSWERED, _EVENTS_WHEN_FULL = 4, 16
 # So long after a call has come its message is expected, which most clients send together with it.
 _EXPECTED_SECONDS = 0.05
@@ -113,8 +114,8 @@ class Lane:
             that is more than at first: as many as are answered in a standstill, less `UNSEEN_CALLS`, which it keeps.
         refusals: how many calls there is no room for.
         is_full: whether more is queued, or about to be, than is being computed and fits into the next batch.
-        may_refuse: whether there is time for more of them; where not, none is asked for in place of one that has come,
-            but as many as there is room for.
+        is_overloaded: whether calls are refused as well. Then none is asked for in place of one that has come, but as
+            many as there is room for.
         room: how many more calls that is, in this round.
         streams: the calls with a stream of requests that are open.
         open_calls: the other calls that stay open.
@@ -168,7 +169,7 @@ class Lane:
         self.asked_ahead = 0
         self.refusals = Refusals(time.monotonic())
         self.is_full = False
-        self.may_refuse = True
+        self.is_overloaded = False
         self.room = 0
         self._asks_more = False
         self._just_answered = 0
@@ -246,8 +247,7 @@ class Lane:
             self.rounds += 1
             self._expect_no_longer()
             busy = computing or self.jobs or self._asks_more
-            events = _EVENTS_WHEN_FULL + _EVENTS_OF_ANSWERED * self._just_answered if self.is_full else _EVENTS_PER_ROUND
-            self._queue.handle_events(0 if busy else _IDLE_SECONDS, events)
+            self._queue.handle_events(0 if busy else _IDLE_SECONDS, self._events_to_take())
             self._look_after_open_calls()
             self._plan_arrived()
             # The next batch is computed while the answers of the last one go out.
@@ -258,10 +258,15 @@ class Lane:
             self._answer_scored()
             self._ask_for_calls()
 
+    def _events_to_take(self) -> int:
+        if self.is_full and not self.is_overloaded:
+            return _EVENTS_WHEN_FULL + _EVENTS_OF_ANSWERED * self._just_answered
+        return _EVENTS_PER_ROUND
+
     def _ask_for_calls(self) -> None:
         self.refusals.end_round(time.monotonic(), self.jobs.refusal_seconds)
         self.is_full = self.jobs.is_full_with(len(self.expected) + len(self.arrived))
-        self.may_refuse = not self.is_full or self.refusals.affordable > 0
+        self.is_overloaded = self.is_full and self.refusals.are_recent
         self.room = self._just_answered + max(0, math.ceil(self.refusals.affordable))
         self.asked_ahead = min(self.jobs.answered_in(_STANDSTILL_SECONDS) - UNSEEN_CALLS, _MOST_ASKED)
         self._asks_more = sum(arrivals.ask_again() for arrivals in self._scored_arrivals) > 0

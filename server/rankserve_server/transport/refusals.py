@@ -19,13 +19,15 @@ class Refusals:
     Attributes:
         counted: how many there were in this round.
         affordable: how many more there is time for; below 0 there were too many.
+        are_recent: whether there were any lately.
     """
 
-    __slots__ = ("_since", "affordable", "counted")
+    __slots__ = ("_since", "affordable", "are_recent", "counted")
 
     def __init__(self, now: float) -> None:
         """The first round begins `now`, in seconds."""
         self.affordable = 0.0
+        self.are_recent = False
         self.counted = 0
         self._since = now
 
@@ -37,5 +39,6 @@ class Refusals:
         """Begins the next one; a refusal takes so many seconds."""
         affordable = self.affordable - self.counted + (now - self._since) * _SHARE / seconds
         least, most = -_OWED_SECONDS * _SHARE / seconds, max(_KEPT_SECONDS * _SHARE / seconds, 1.0)
+        self.are_recent = affordable < most and (self.are_recent or self.counted > 0)
         self.affordable = min(max(affordable, least), most)
         self.counted, self._since = 0, now
