@@ -3,8 +3,8 @@
 What it can answer is measured in the same run, with the same client beside it: they share the processors, and whoever
 asks three times as much takes more of them, as do neighbours. So answers are counted by the processor time that the
 server spent, too. To refuse a request costs as much as to score some two hundred candidates, and there are two or more
-refusals for each answer: so large requests lose little of their capacity, middling ones a sixth, and of far smaller
-ones most are turned away by the core.
+refusals for each answer: so large requests lose little of their capacity, and of middling and small ones most are
+turned away by the core, for less.
 """
 
 import math
