@@ -10,8 +10,9 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -152,7 +153,7 @@ class VersionLoader:
             raise MachineError(str(error)) from error
 
     def _assembled(
-        self, artifact: Artifact, report: LoadReport, stream: IO[bytes], checkpoint: Callable[[], None]
+        self, artifact: Artifact, report: LoadReport, stream: BufferedIOBase, checkpoint: Callable[[], None]
     ) -> LoadedModel:
         directory = artifact.directory
         manifest = (directory / MANIFEST_FILE).read_bytes()

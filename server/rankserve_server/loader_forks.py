@@ -15,9 +15,10 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from io import BufferedIOBase
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NoReturn, Self
+from typing import NoReturn, Self, cast
 
 import msgspec
 
@@ -37,7 +38,7 @@ _STEP_MS = 10
 class ForkedProcess:
     """A process that loads a version: what is used of `subprocess.Popen`."""
 
-    def __init__(self, connection: socket.socket, pid: int, stdout: IO[bytes], over: threading.Lock) -> None:
+    def __init__(self, connection: socket.socket, pid: int, stdout: BufferedIOBase, over: threading.Lock) -> None:
         self._connection = connection
         self._over = over
         self._code: int | None = None
@@ -208,8 +209,8 @@ def _see_through(connection: socket.socket, message: bytes, stdout: int) -> None
         _load(message, stdout, this)
     os.close(stdout)
     connection.send(b"%d" % pid)
-    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert ended is not None  # noqa: S101, None is for those that do not wait
+    # None is for those that do not wait.
+    ended = cast("os.waitid_result", os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT))
     connection.send(b"%d" % (ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status))
     if not _received(connection):
         sys.exit()
@@ -235,8 +236,7 @@ def _load(message: bytes, stdout: int, parent: int) -> NoReturn:
 def _leave_open(connection: socket.socket) -> None:
     """Closes what was open in the server; stdin says nothing to anybody."""
     kept = connection.fileno()
-    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208, names are enough
-        descriptor = int(entry)
+    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         if descriptor >= _STANDARD_STREAMS and descriptor != kept:
             with suppress(OSError):  # that of the directory itself
                 os.close(descriptor)

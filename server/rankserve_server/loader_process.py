@@ -5,6 +5,7 @@ Whatever a version does to it, the server goes on: it may be killed, run out of 
 """
 
 import hashlib
+import importlib
 import logging
 import os
 import signal
@@ -24,6 +25,14 @@ _OOM_SCORE = "1000"
 _LOW = 10
 # Keras imports these where it finds them, for pictures and reports: a third of the time that its import takes.
 _NOT_NEEDED = ("matplotlib", "requests")
+# With all that these bring along: Keras and JAX.
+_LOADING = (
+    "rankserve_server.loading",
+    "rankserve_training.model.backend",
+    "rankserve_training.model.folded",
+    "rankserve_training.model.generic",
+    "rankserve_training.model.two_tower",
+)
 
 
 def be_modest(priority: Priority) -> None:
@@ -43,8 +52,8 @@ def import_loading() -> None:
     """Imports all that loading takes."""
     for name in _NOT_NEEDED:
         sys.modules[name] = None  # type: ignore[assignment]  # to import it fails, as where it is not installed
-    from rankserve_server import loading  # noqa: F401, it is imported for what it brings along
-    from rankserve_training.model import backend, folded, generic, two_tower  # noqa: F401, for Keras, which they import
+    for name in _LOADING:
+        importlib.import_module(name)
 
 
 def load_into(request: LoadRequest, stream: BinaryIO) -> None:

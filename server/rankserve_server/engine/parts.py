@@ -6,6 +6,7 @@ A compiled call is a machine's own: it fits the processor and the library versio
 import pickle  # the structure of tables is an object of JAX; read from a pipe of our own child alone, whose JAX is ours
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BufferedIOBase
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -92,7 +93,7 @@ def pack(parts: EngineParts, stream: IO[bytes]) -> None:
     stream.flush()
 
 
-def unpack(stream: IO[bytes], pool: ProgramPool, checkpoint: Callable[[], None] = lambda: None) -> EngineParts:
+def unpack(stream: BufferedIOBase, pool: ProgramPool, checkpoint: Callable[[], None] = lambda: None) -> EngineParts:
     """Reads what `pack` wrote, without compiling anything.
 
     Args:
@@ -141,11 +142,11 @@ def _tables(parts: EngineParts) -> tuple[Any, ...]:
     return (parts.users, parts.items, parts.weights, *entries)
 
 
-def _read_table(stream: IO[bytes], shape: tuple[int, ...]) -> Any:
+def _read_table(stream: BufferedIOBase, shape: tuple[int, ...]) -> Any:
     table: Any = np.empty(shape, np.float32)
     rest = memoryview(table).cast("B") if table.size else memoryview(b"")
     while rest:
-        count = stream.readinto(rest)  # type: ignore[attr-defined]  # IO lacks it, all binary streams have it
+        count = stream.readinto(rest)
         if not count:
             raise EOFError("the stream ended within a table")
         rest = rest[count:]
